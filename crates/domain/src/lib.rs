@@ -1,0 +1,1 @@
+//! What an order, an item, a stock level and an event are.

@@ -1,0 +1,1 @@
+//! Sends the mail, once for each order and kind.

@@ -1,0 +1,1 @@
+//! The public door: forwards, sets limits and deadlines, answers with the trace id.

@@ -1,0 +1,1 @@
+//! Creates and lists orders, owns their status, publishes order.created.

@@ -1,0 +1,1 @@
+//! What every service repeats: configuration, start, health, errors as JSON, graceful stop.

@@ -1,0 +1,1 @@
+//! Traces over OTLP, and the spans of HTTP servers, HTTP clients and PostgreSQL.

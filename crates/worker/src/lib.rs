@@ -1,0 +1,1 @@
+//! Consumes order.created: reserve, confirm or cancel, notify.

@@ -1,0 +1,1 @@
+//! Brings the database schemas up and down.
