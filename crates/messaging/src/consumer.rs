@@ -1,0 +1,241 @@
+//! Step three: a `process` span around the handling of each message.
+//!
+//! The context that the producer put into the headers becomes the *parent* of the span, so that
+//! one trace goes on, and a *link* to it as well: the semantic conventions (v1.44.0) allow the
+//! parent for messages processed one by one and want the link in any case, and viewers draw the
+//! edges between services from parents only. A message without a valid context starts a new trace.
+//!
+//! The handler runs *inside* the span: whatever it calls becomes part of the trace by itself.
+//!
+//! How messages get here, many at once and in order by key, and what becomes of their offsets, is
+//! the business of `delivery`.
+
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::FutureExt;
+
+use opentelemetry::{KeyValue, trace::TraceContextExt};
+use opentelemetry_semantic_conventions::attribute::{
+    MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_DESTINATION_NAME, MESSAGING_DESTINATION_PARTITION_ID,
+    MESSAGING_KAFKA_OFFSET, MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE,
+};
+use rdkafka::message::{Message, OwnedMessage};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::{Error, attributes, carrier, delivery};
+
+/// What is to be done with each message.
+pub trait Handler: Send + Sync + 'static {
+    /// Handles one message. It runs inside the message's `process` span.
+    ///
+    /// The same message may come more than once: after a crash, after a rebalance, after a failure.
+    /// Handling it again must have no further effect.
+    fn handle(&self, message: &OwnedMessage) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// Why a message could not be handled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{description}")]
+pub struct Failure {
+    /// What may be done about it.
+    pub class: FailureClass,
+    /// A name of low cardinality for `error.type`: a status code, a kind of error.
+    pub error_type: String,
+    /// What happened, for people. No customer data: it becomes the span's status.
+    pub description: String,
+}
+
+impl Failure {
+    /// A handler that panics has failed; the message and the others go their way.
+    fn panicked() -> Self {
+        Self {
+            class: FailureClass::Failed,
+            error_type: "panic".to_owned(),
+            description: "the handler panicked".to_owned(),
+        }
+    }
+}
+
+/// What may be done about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureClass {
+    /// This message can never be handled: it makes no sense, or somebody refused it for good.
+    Permanent,
+    /// Somebody who is there failed. It may work another time, or not.
+    Failed,
+    /// Nobody answered, or asked for patience. It will work once they are back.
+    Unavailable,
+}
+
+/// What to consume, and as whom.
+#[derive(Debug, Clone)]
+pub struct ConsumerConfig {
+    /// The brokers to start from, `host:port`, separated by commas.
+    pub brokers: String,
+    /// The name by which brokers and spans know this client.
+    pub client_id: String,
+    /// The consumer group, whose members share the topic's partitions.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// How many messages are handled at once, at most.
+    pub concurrency: usize,
+    /// How long the end of the program waits for messages that are being handled.
+    pub drain: Duration,
+}
+
+impl ConsumerConfig {
+    /// Consumes the topic as a member of the group, whose name is the client's id too: up to 256
+    /// messages at once, and eight seconds for what is in hand at the end.
+    pub fn new(
+        brokers: impl Into<String>,
+        group: impl Into<String>,
+        topic: impl Into<String>,
+    ) -> Self {
+        let group = group.into();
+        Self {
+            brokers: brokers.into(),
+            client_id: group.clone(),
+            group,
+            topic: topic.into(),
+            concurrency: 256,
+            drain: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Takes the messages of one topic and has each handled in a span of its own.
+#[derive(Debug)]
+pub struct Consumer {
+    spans: Arc<ProcessSpans>,
+    delivery: delivery::Delivery,
+}
+
+impl Consumer {
+    /// Makes a consumer. It joins its group when it is [run](Self::run).
+    ///
+    /// # Errors
+    /// A setting that librdkafka refuses.
+    pub fn new(config: &ConsumerConfig) -> Result<Self, Error> {
+        Ok(Self {
+            spans: Arc::new(ProcessSpans::new(config)),
+            delivery: delivery::Delivery::new(config)?,
+        })
+    }
+
+    /// Says, now and later, whether the group has given this consumer its partitions.
+    #[must_use]
+    pub fn membership(&self) -> Membership {
+        Membership(self.delivery.ledger())
+    }
+
+    /// Has messages handled until `shutdown` is asked for; then finishes what is being handled, in
+    /// the time configured, and leaves the group.
+    ///
+    /// # Errors
+    /// librdkafka cannot go on: the program should end and be started anew.
+    pub async fn run<H: Handler>(
+        self,
+        handler: H,
+        shutdown: CancellationToken,
+    ) -> Result<(), Error> {
+        let attempt = Attempt {
+            spans: self.spans,
+            handler: Arc::new(handler),
+        };
+        self.delivery.run(attempt, shutdown).await
+    }
+}
+
+/// Whether a consumer takes part in its group; for a readiness check.
+#[derive(Debug, Clone)]
+pub struct Membership(Arc<delivery::Ledger>);
+
+impl Membership {
+    /// Whether partitions are assigned.
+    #[must_use]
+    pub fn is_assigned(&self) -> bool {
+        self.0.is_assigned()
+    }
+}
+
+/// One message, handled once, in one `process` span.
+#[derive(Debug)]
+pub(crate) struct Attempt<H> {
+    spans: Arc<ProcessSpans>,
+    handler: Arc<H>,
+}
+
+impl<H: Handler> Attempt<H> {
+    pub(crate) async fn process(&self, message: &OwnedMessage) -> Result<(), Failure> {
+        let span = self.spans.start(message);
+        let handled = AssertUnwindSafe(self.handler.handle(message)).catch_unwind();
+        let result = handled
+            .instrument(span.clone())
+            .await
+            .unwrap_or_else(|_panic| Err(Failure::panicked()));
+        if let Err(failure) = &result {
+            attributes::set_error(&span, failure.error_type.clone(), failure.to_string());
+        }
+        result
+    }
+}
+
+/// Makes `process` spans; knows what they have in common.
+#[derive(Debug)]
+struct ProcessSpans {
+    name: String,
+    attributes: Vec<KeyValue>,
+}
+
+impl ProcessSpans {
+    fn new(config: &ConsumerConfig) -> Self {
+        let mut attributes = attributes::of_client(&config.brokers, &config.client_id);
+        attributes.extend([
+            KeyValue::new(MESSAGING_OPERATION_NAME, "process"),
+            KeyValue::new(MESSAGING_OPERATION_TYPE, "process"),
+            KeyValue::new(MESSAGING_DESTINATION_NAME, config.topic.clone()),
+            KeyValue::new(MESSAGING_CONSUMER_GROUP_NAME, config.group.clone()),
+        ]);
+        Self {
+            name: format!("process {}", config.topic),
+            attributes,
+        }
+    }
+
+    fn start(&self, message: &OwnedMessage) -> Span {
+        let producer = carrier::extract(message);
+        let span = info_span!("process", otel.name = self.name, otel.kind = "consumer");
+        // Link and parent come first: once the span has started, it is too late for a parent.
+        span.add_link(producer.span().span_context().clone());
+        attributes::set_parent(&span, producer);
+        attributes::set_all(&span, &self.attributes);
+        attributes::set_of_message(&span, message.key(), message.payload());
+        // The conventions want the partition as a string, the offset as an integer.
+        let partition = message.partition().to_string();
+        span.set_attribute(MESSAGING_DESTINATION_PARTITION_ID, partition);
+        span.set_attribute(MESSAGING_KAFKA_OFFSET, message.offset());
+        if let Some(seconds) = seconds_in_queue(message) {
+            span.set_attribute(attributes::QUEUE_TIME, seconds);
+        }
+        span
+    }
+}
+
+/// How long the message has lain in the queue. Clocks differ between machines, so that a message
+/// may seem to come from the future: that is no time at all.
+fn seconds_in_queue(message: &OwnedMessage) -> Option<f64> {
+    let sent = message.timestamp().to_millis()?;
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()?;
+    let waited = now.as_secs_f64() - sent as f64 / 1_000.0;
+    Some(waited.max(0.0))
+}

@@ -1,0 +1,357 @@
+//! What is in hand of every partition that is ours at the moment.
+//!
+//! The polling thread takes messages and stores offsets, the handling starts and finishes them, and
+//! the group may take a partition away at any time. All of them meet here. Each assignment of a
+//! partition has a number of its own: who finishes a message of an assignment that is over changes
+//! nothing, because its offset is no longer ours to store.
+//!
+//! The lock is held for a few instructions, but by [`Ledger::drain`], which gives it up as it waits.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::offsets::Offsets;
+
+/// How many messages of one partition may be taken past the stored offset: what a crash makes come
+/// again is bounded by it.
+const WINDOW: usize = 1_000;
+
+/// The right to handle one message, under one assignment of its partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    partition: i32,
+    assignment: u64,
+    offset: i64,
+}
+
+/// The state shared between polling and handling.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    topic: String,
+    capacity: usize,
+    state: Mutex<State>,
+    finished: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    partitions: BTreeMap<i32, Partition>,
+    assignments: u64,
+    /// Messages taken and not finished, of assignments that are over too.
+    in_hand: usize,
+    full: bool,
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    assignment: u64,
+    offsets: Offsets,
+    running: usize,
+    stored: Option<i64>,
+    draining: bool,
+    paused: bool,
+}
+
+/// What is to be paused and resumed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flow {
+    pub(crate) pause: Vec<i32>,
+    pub(crate) resume: Vec<i32>,
+    /// Whether any partition is paused now.
+    pub(crate) held_back: bool,
+}
+
+impl Ledger {
+    /// A ledger of no partitions of the topic yet, that has room for so many messages.
+    pub(crate) fn new(topic: &str, capacity: usize) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            capacity,
+            state: Mutex::default(),
+            finished: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(crate) fn is_assigned(&self) -> bool {
+        !self.lock().partitions.is_empty()
+    }
+
+    /// The partitions that are ours.
+    pub(crate) fn partitions(&self) -> Vec<i32> {
+        self.lock().partitions.keys().copied().collect()
+    }
+
+    /// Partitions became ours.
+    pub(crate) fn assign(&self, partitions: &[i32]) {
+        let mut state = self.lock();
+        for partition in partitions {
+            state.assignments += 1;
+            let assigned = Partition {
+                assignment: state.assignments,
+                ..Partition::default()
+            };
+            state.partitions.insert(*partition, assigned);
+        }
+    }
+
+    /// Starts no more messages of these partitions and waits, for a bounded time, for those that
+    /// run. Offsets can be stored meanwhile and after.
+    pub(crate) fn drain(&self, partitions: &[i32], at_most: Duration) {
+        let deadline = Instant::now() + at_most;
+        let mut state = self.lock();
+        state
+            .partitions_of(partitions)
+            .for_each(|partition| partition.draining = true);
+        while state
+            .partitions_of(partitions)
+            .any(|partition| partition.running > 0)
+        {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self
+                .finished
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Partitions are no longer ours.
+    pub(crate) fn forget(&self, partitions: &[i32]) {
+        let mut state = self.lock();
+        for partition in partitions {
+            state.partitions.remove(partition);
+        }
+    }
+
+    /// Takes a message into hand. None if it is there already or its partition is not ours.
+    pub(crate) fn take(&self, partition: i32, offset: i64) -> Option<Ticket> {
+        let mut state = self.lock();
+        let assigned = state.partitions.get_mut(&partition)?;
+        let assignment = assigned.assignment;
+        if !assigned.offsets.received(offset) {
+            return None;
+        }
+        state.in_hand += 1;
+        Some(Ticket {
+            partition,
+            assignment,
+            offset,
+        })
+    }
+
+    /// Whether the message may be handled now. If not, it is out of hand: another consumer gets it.
+    pub(crate) fn start(&self, ticket: Ticket) -> bool {
+        let mut state = self.lock();
+        let startable = state
+            .current(ticket)
+            .filter(|partition| !partition.draining);
+        let Some(partition) = startable else {
+            state.in_hand -= 1;
+            return false;
+        };
+        partition.running += 1;
+        true
+    }
+
+    /// The message that was [started](Self::start) is done.
+    pub(crate) fn finish(&self, ticket: Ticket) {
+        let mut state = self.lock();
+        state.in_hand -= 1;
+        if let Some(partition) = state.current(ticket) {
+            partition.running -= 1;
+            partition.offsets.done(ticket.offset);
+        }
+        drop(state);
+        self.finished.notify_all();
+    }
+
+    /// The message that was started is given up unfinished: it stays open, to come again.
+    pub(crate) fn abandon(&self, ticket: Ticket) {
+        let mut state = self.lock();
+        state.in_hand -= 1;
+        if let Some(partition) = state.current(ticket) {
+            partition.running -= 1;
+        }
+        drop(state);
+        self.finished.notify_all();
+    }
+
+    /// Offsets that have advanced since the last call, by partition.
+    pub(crate) fn to_store(&self) -> Vec<(i32, i64)> {
+        let mut state = self.lock();
+        let advanced = state
+            .partitions
+            .iter_mut()
+            .filter_map(|(number, partition)| {
+                let next = partition
+                    .offsets
+                    .next()
+                    .filter(|next| Some(*next) != partition.stored)?;
+                partition.stored = Some(next);
+                Some((*number, next))
+            });
+        advanced.collect()
+    }
+
+    /// Which partitions are to be paused and which resumed since the last call: all are paused when
+    /// there is no room, until a quarter of it is free again; one whose window is full by itself.
+    pub(crate) fn flow(&self) -> Flow {
+        let mut state = self.lock();
+        state.full = if state.full {
+            state.in_hand > self.capacity - self.capacity / 4
+        } else {
+            state.in_hand >= self.capacity
+        };
+        let full = state.full;
+        let mut flow = Flow::default();
+        for (number, partition) in &mut state.partitions {
+            let pause = full || partition.offsets.len() >= WINDOW;
+            match (partition.paused, pause) {
+                (false, true) => flow.pause.push(*number),
+                (true, false) => flow.resume.push(*number),
+                _ => {}
+            }
+            partition.paused = pause;
+            flow.held_back |= pause;
+        }
+        flow
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held, so a poisoned lock would guard a sound state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn current(&mut self, ticket: Ticket) -> Option<&mut Partition> {
+        self.partitions
+            .get_mut(&ticket.partition)
+            .filter(|partition| partition.assignment == ticket.assignment)
+    }
+
+    fn partitions_of<'a>(
+        &'a mut self,
+        wanted: &'a [i32],
+    ) -> impl Iterator<Item = &'a mut Partition> {
+        self.partitions
+            .iter_mut()
+            .filter(|(number, _)| wanted.contains(number))
+            .map(|(_, partition)| partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Ledger {
+        fn is_draining(&self, partition: i32) -> bool {
+            self.lock().partitions[&partition].draining
+        }
+    }
+
+    const NOW: Duration = Duration::ZERO;
+
+    #[test]
+    fn a_message_of_an_assignment_that_is_over_stores_nothing() {
+        let ledger = Ledger::new("orders", 10);
+        ledger.assign(&[0]);
+        let old = ledger.take(0, 7).unwrap();
+        assert!(ledger.start(old));
+        ledger.forget(&[0]);
+        ledger.assign(&[0]);
+        let new = ledger.take(0, 7).unwrap();
+        ledger.finish(old);
+        assert_eq!(ledger.to_store(), []);
+        assert!(ledger.start(new));
+        ledger.finish(new);
+        assert_eq!(ledger.to_store(), [(0, 8)]);
+        assert_eq!(ledger.to_store(), [], "told once");
+    }
+
+    #[test]
+    fn draining_starts_no_more_and_waits_for_what_runs() {
+        let ledger = Ledger::new("orders", 10);
+        ledger.assign(&[0, 1]);
+        let running = ledger.take(0, 0).unwrap();
+        let waiting = ledger.take(0, 1).unwrap();
+        let other = ledger.take(1, 0).unwrap();
+        assert!(ledger.start(running));
+        std::thread::scope(|scope| {
+            let drained = scope.spawn(|| ledger.drain(&[0], Duration::from_secs(60)));
+            while !ledger.is_draining(0) {
+                std::thread::yield_now();
+            }
+            assert!(!ledger.start(waiting));
+            assert!(ledger.start(other), "other partitions go on");
+            ledger.finish(running);
+            drained.join().unwrap();
+        });
+        assert_eq!(ledger.to_store(), [(0, 1)]);
+    }
+
+    #[test]
+    fn draining_gives_up_in_time() {
+        let ledger = Ledger::new("orders", 10);
+        ledger.assign(&[0]);
+        let hanging = ledger.take(0, 0).unwrap();
+        assert!(ledger.start(hanging));
+        ledger.drain(&[0], NOW);
+        assert_eq!(ledger.to_store(), []);
+    }
+
+    #[test]
+    fn pauses_all_when_full_and_resumes_with_room() {
+        let ledger = Ledger::new("orders", 4);
+        ledger.assign(&[0, 1]);
+        let tickets: Vec<_> = (0..4)
+            .map(|offset| ledger.take(0, offset).unwrap())
+            .collect();
+        let full = ledger.flow();
+        assert_eq!(
+            (full.pause, full.resume, full.held_back),
+            (vec![0, 1], vec![], true)
+        );
+        for ticket in tickets {
+            assert!(ledger.flow().pause.is_empty(), "told once");
+            assert!(ledger.start(ticket));
+            ledger.finish(ticket);
+        }
+        let free = ledger.flow();
+        assert_eq!(
+            (free.pause, free.resume, free.held_back),
+            (vec![], vec![0, 1], false)
+        );
+    }
+
+    #[test]
+    fn an_abandoned_message_holds_its_offset_and_its_window() {
+        let ledger = Ledger::new("orders", 2 * WINDOW);
+        ledger.assign(&[0, 1]);
+        let first = ledger.take(0, 0).unwrap();
+        assert!(ledger.start(first));
+        ledger.abandon(first);
+        for offset in 1..1_000 {
+            let ticket = ledger.take(0, offset).unwrap();
+            assert!(ledger.start(ticket));
+            ledger.finish(ticket);
+        }
+        assert_eq!(ledger.to_store(), []);
+        assert_eq!(
+            ledger.flow().pause,
+            [0],
+            "only the partition whose window is full"
+        );
+    }
+}

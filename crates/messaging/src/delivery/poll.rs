@@ -1,0 +1,241 @@
+//! A thread that polls librdkafka, and does so whatever else happens.
+//!
+//! A consumer that does not poll for `max.poll.interval.ms` is thrown out of its group. So polling
+//! never waits for handling: when enough is in hand, partitions are paused and polled all the same.
+//! It is a thread and no task because librdkafka calls back from within `poll` when the group takes
+//! partitions away, and there we wait for what runs, which would block the async runtime.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::{FromClientConfigAndContext, RDKafkaLogLevel},
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance},
+    error::KafkaError,
+    message::{BorrowedMessage, Message},
+    types::RDKafkaErrorCode,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::{lanes::Taken, ledger::Ledger};
+use crate::{ConsumerConfig, Error, client};
+
+/// How long one poll waits for a message; also how late, at most, an offset is stored.
+const POLL: Duration = Duration::from_millis(100);
+/// The same while messages are held back, so that they go on soon after there is room.
+const POLL_WHILE_PAUSED: Duration = Duration::from_millis(5);
+/// How long a rebalance waits for handlers that run.
+const DRAIN_ON_REVOKE: Duration = Duration::from_secs(5);
+
+/// The consumer of the broker, before its thread has started.
+pub(super) struct Poller {
+    kafka: BaseConsumer<Context>,
+    ledger: Arc<Ledger>,
+    messages: mpsc::Sender<Taken>,
+    drain: Duration,
+}
+
+impl Poller {
+    pub(super) fn new(
+        config: &ConsumerConfig,
+        ledger: Arc<Ledger>,
+        messages: mpsc::Sender<Taken>,
+    ) -> Result<Self, Error> {
+        let settings = client::config(&config.brokers, &config.client_id)
+            .set("group.id", &config.group)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            // We store an offset when its message is done; librdkafka commits what is stored.
+            .set("enable.auto.offset.store", "false")
+            .set("enable.auto.commit", "true")
+            .set("auto.commit.interval.ms", "1000")
+            // A group without offsets starts with the first message, not with the next one.
+            .set("auto.offset.reset", "earliest")
+            // A topic that is not there yet is noticed soon after it has been made.
+            .set("topic.metadata.refresh.interval.ms", "1000")
+            // Bounds what librdkafka fetches ahead of us, for each partition.
+            .set("queued.max.messages.kbytes", "4096")
+            .clone();
+        let context = Context {
+            ledger: Arc::clone(&ledger),
+        };
+        Ok(Self {
+            kafka: BaseConsumer::from_config_and_context(&settings, context)?,
+            ledger,
+            messages,
+            drain: config.drain,
+        })
+    }
+
+    /// Starts the thread. What it returns ends with it.
+    pub(super) fn start(
+        self,
+        shutdown: CancellationToken,
+    ) -> Result<impl Future<Output = Result<(), Error>>, Error> {
+        let (done, ended) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("kafka-consumer".to_owned())
+            .spawn(move || {
+                let result = self.run(&shutdown);
+                // Nobody waits any more: nobody is to be told.
+                let _ = done.send(result);
+            })
+            .map_err(|error| Error::Thread(error.to_string()))?;
+        Ok(async move {
+            let broke_down = || Err(Error::Thread("it ended early".to_owned()));
+            ended.await.unwrap_or_else(|_| broke_down())
+        })
+    }
+
+    fn run(self, shutdown: &CancellationToken) -> Result<(), Error> {
+        self.kafka.subscribe(&[self.ledger.topic()])?;
+        let mut wait = POLL;
+        while !shutdown.is_cancelled() {
+            match self.kafka.poll(wait) {
+                Some(Ok(message)) => self.take(&message),
+                Some(Err(error)) => survive(error)?,
+                None => {}
+            }
+            store_offsets(&self.kafka, &self.ledger);
+            wait = self.hold_back_or_go_on();
+        }
+        self.leave();
+        Ok(())
+    }
+
+    fn take(&self, message: &BorrowedMessage<'_>) {
+        let Some(ticket) = self.ledger.take(message.partition(), message.offset()) else {
+            return;
+        };
+        let message = message.detach();
+        // The other side takes at once what comes, so this waits for nothing that could last.
+        if self
+            .messages
+            .blocking_send(Taken { ticket, message })
+            .is_err()
+        {
+            debug!("a message came when handling had ended; it will come again");
+        }
+    }
+
+    /// Pauses and resumes partitions as the ledger wants it; says how long the next poll may wait.
+    fn hold_back_or_go_on(&self) -> Duration {
+        let flow = self.ledger.flow();
+        let topic = self.ledger.topic();
+        let changed = self
+            .kafka
+            .pause(&partition_list(topic, &flow.pause))
+            .and_then(|()| self.kafka.resume(&partition_list(topic, &flow.resume)));
+        if let Err(error) = changed {
+            warn!(%error, "partitions could not be paused or resumed");
+        }
+        if flow.held_back {
+            POLL_WHILE_PAUSED
+        } else {
+            POLL
+        }
+    }
+
+    /// Lets what runs finish, then leaves the group, which commits what is stored.
+    fn leave(self) {
+        self.ledger.drain(&self.ledger.partitions(), self.drain);
+        store_offsets(&self.kafka, &self.ledger);
+        info!("leaving the consumer group");
+    }
+}
+
+/// Most errors are states that librdkafka gets out of by itself.
+fn survive(error: KafkaError) -> Result<(), Error> {
+    match error {
+        KafkaError::MessageConsumptionFatal(_) => Err(error.into()),
+        KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+            debug!("the topic is not there yet");
+            Ok(())
+        }
+        error => {
+            warn!(%error, "consuming is hindered");
+            Ok(())
+        }
+    }
+}
+
+fn store_offsets(kafka: &BaseConsumer<Context>, ledger: &Ledger) {
+    let mut list = TopicPartitionList::new();
+    for (partition, next) in ledger.to_store() {
+        // Refused only for offsets that are no offsets; these come from the broker.
+        if let Err(error) =
+            list.add_partition_offset(ledger.topic(), partition, Offset::Offset(next))
+        {
+            error!(%error, partition, next, "an offset was refused");
+        }
+    }
+    if list.count() == 0 {
+        return;
+    }
+    if let Err(error) = kafka.store_offsets(&list) {
+        warn!(%error, "offsets were not stored; their messages may come again");
+    }
+}
+
+fn partition_list(topic: &str, partitions: &[i32]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(topic, *partition);
+    }
+    list
+}
+
+/// What librdkafka calls back: its log, and the group's decisions.
+struct Context {
+    ledger: Arc<Ledger>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::Logged.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::Logged.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, kafka: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => self.ledger.assign(&numbers(list)),
+            Rebalance::Revoke(list) => {
+                let revoked = numbers(list);
+                self.ledger.drain(&revoked, DRAIN_ON_REVOKE);
+                store_offsets(kafka, &self.ledger);
+                self.ledger.forget(&revoked);
+                info!(partitions = ?revoked, "partitions were taken away");
+            }
+            Rebalance::Error(error) => warn!(%error, "the group could not be rebalanced"),
+        }
+    }
+
+    fn post_rebalance(&self, kafka: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(list) = rebalance {
+            // A partition that was paused when it was ours before may still be.
+            if let Err(error) = kafka.resume(list) {
+                warn!(%error, "partitions could not be resumed");
+            }
+            info!(partitions = ?numbers(list), "partitions were assigned");
+        }
+    }
+}
+
+fn numbers(list: &TopicPartitionList) -> Vec<i32> {
+    list.elements()
+        .iter()
+        .map(|element| element.partition())
+        .collect()
+}
+
+impl std::fmt::Debug for Poller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Poller").finish_non_exhaustive()
+    }
+}
