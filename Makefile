@@ -1,0 +1,69 @@
+# What a person types and what CI runs; `make` alone lists it. Works with the make of macOS (3.81).
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# librdkafka's configure script fails in a path with a space: the intermediate files then go elsewhere.
+ifneq ($(word 2,$(CURDIR)),)
+export CARGO_BUILD_BUILD_DIR ?= {cargo-cache-home}/build/{workspace-path-hash}
+endif
+
+# Where cargo puts what `make build` makes.
+LOCAL := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/local
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: all-up
+all-up: build ## Build, then start everything on this machine; returns when all is ready
+	@"$(LOCAL)/orderflow" up
+
+.PHONY: all-down
+all-down: ## Stop what all-up started; the data stays
+	@if [ -x "$(LOCAL)/orderflow" ]; then "$(LOCAL)/orderflow" down; \
+	else echo "Nothing to stop: orderflow was never built here."; fi
+
+.PHONY: build
+build: prerequisites ## Build the services and tools as all-up runs them
+	@scripts/build.sh
+
+.PHONY: test
+test: prerequisites ## Run every test; nothing needs to be running
+	cargo test --locked --workspace
+
+.PHONY: check
+check: check-format check-clippy check-docs check-spelling check-dependencies check-scripts ## Everything short of the tests: format, lints, docs, spelling, dependencies
+
+.PHONY: check-format
+check-format:
+	cargo fmt --all --check
+
+.PHONY: check-clippy
+check-clippy: prerequisites
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: check-docs
+check-docs: prerequisites
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+.PHONY: check-spelling
+check-spelling:
+	scripts/tool.sh typos
+
+# The advisory database lies in a git repository and is left out, so that the check works, and says
+# the same, without the network.
+.PHONY: check-dependencies
+check-dependencies:
+	scripts/tool.sh cargo-deny --locked check bans licenses sources
+
+.PHONY: check-scripts
+check-scripts:
+	scripts/tool.sh shellcheck .ci/run scripts/*.sh
+
+.PHONY: format
+format: ## Format the code
+	cargo fmt --all
+
+.PHONY: prerequisites
+prerequisites:
+	@scripts/prerequisites.sh
