@@ -312,27 +312,30 @@ mod tests {
     }
 
     #[test]
-    fn pauses_all_when_full_and_resumes_with_room() {
-        let ledger = Ledger::new("orders", 4);
+    fn pauses_all_when_full_and_resumes_when_a_quarter_is_free() {
+        let ledger = Ledger::new("orders", 8);
         ledger.assign(&[0, 1]);
-        let tickets: Vec<_> = (0..4)
+        let tickets: Vec<_> = (0..8)
             .map(|offset| ledger.take(0, offset).unwrap())
             .collect();
-        let full = ledger.flow();
-        assert_eq!(
-            (full.pause, full.resume, full.held_back),
-            (vec![0, 1], vec![], true)
-        );
-        for ticket in tickets {
-            assert!(ledger.flow().pause.is_empty(), "told once");
+        // pause, resume, held back: before anything is finished, and after each that is
+        let expected: [(&[i32], &[i32], bool); 4] = [
+            (&[0, 1], &[], true),
+            (&[], &[], true),
+            (&[], &[0, 1], false),
+            (&[], &[], false),
+        ];
+        let mut tickets = tickets.into_iter();
+        for (pause, resume, held_back) in expected {
+            let flow = ledger.flow();
+            assert_eq!(
+                (&flow.pause[..], &flow.resume[..], flow.held_back),
+                (pause, resume, held_back)
+            );
+            let ticket = tickets.next().unwrap();
             assert!(ledger.start(ticket));
             ledger.finish(ticket);
         }
-        let free = ledger.flow();
-        assert_eq!(
-            (free.pause, free.resume, free.held_back),
-            (vec![], vec![0, 1], false)
-        );
     }
 
     #[test]

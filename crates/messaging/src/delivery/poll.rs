@@ -52,6 +52,9 @@ impl Poller {
             .set("auto.commit.interval.ms", "1000")
             // A group without offsets starts with the first message, not with the next one.
             .set("auto.offset.reset", "earliest")
+            // A member that died without a word is noticed after six seconds, not 45.
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "2000")
             // A topic that is not there yet is noticed soon after it has been made.
             .set("topic.metadata.refresh.interval.ms", "1000")
             // Bounds what librdkafka fetches ahead of us, for each partition.
