@@ -1,0 +1,140 @@
+//! Exporting must never disturb the service, and what is lost must be told.
+//!
+//! The SDK's batch processor already takes care of the first: it has a thread and a bounded queue of its
+//! own, and drops what does not fit, which it tells once. But it writes a line for every failed batch,
+//! and counts only what did not fit. Here each span is counted twice, when it ends and when the collector
+//! has taken it; the difference is what was lost, whatever the reason, and is told once, at the end. An
+//! outage is told when it starts and when it is over.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use tokio::runtime::Handle;
+use tokio_util::context::TokioContext;
+
+/// What the SDK and its exporter say about each failed batch, by event name. [`Tally`] and [`Exporter`]
+/// say it instead, once.
+pub(crate) const TOLD_HERE: [&str; 5] = [
+    "BatchSpanProcessor.ExportError",
+    "BatchSpanProcessor.SpansDropped",
+    "BatchSpanProcessor.Shutdown.Timeout",
+    "Export.Failed.DeadlineExceeded",
+    "Export.Failed.NonRetryable",
+];
+
+/// How many spans have ended, and how many of them have arrived.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    ended: AtomicU64,
+    delivered: AtomicU64,
+}
+
+impl Tally {
+    /// The one line about all that was lost, to be written when nothing more can arrive.
+    pub(crate) fn tell(&self) {
+        let ended = self.ended.load(Relaxed);
+        let lost = ended.saturating_sub(self.delivered.load(Relaxed));
+        if lost > 0 {
+            tracing::warn!(
+                lost,
+                ended,
+                "spans were lost: they never reached the collector"
+            );
+        }
+    }
+}
+
+/// Counts the spans that end. It stands beside the batch processor, which may drop them.
+#[derive(Debug)]
+pub(crate) struct CountEnded(pub(crate) Arc<Tally>);
+
+impl SpanProcessor for CountEnded {
+    fn on_start(&self, _span: &mut Span, _parent: &Context) {}
+
+    fn on_end(&self, _span: SpanData) {
+        self.0.ended.fetch_add(1, Relaxed);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// Counts the spans that arrive, and runs the exporter inside it in the Tokio runtime: the batch
+/// processor calls it from a plain thread, where reqwest finds no runtime and panics.
+pub(crate) struct Exporter<E> {
+    inner: E,
+    runtime: Handle,
+    tally: Arc<Tally>,
+    failing: AtomicBool,
+}
+
+impl<E: SpanExporter> Exporter<E> {
+    /// To be called inside the runtime that is to carry the export.
+    pub(crate) fn new(inner: E, tally: Arc<Tally>) -> Self {
+        let runtime = Handle::current();
+        Self {
+            inner,
+            runtime,
+            tally,
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    fn tell(&self, result: &OTelSdkResult) {
+        let failing = result.is_err();
+        let was_failing = self.failing.swap(failing, Relaxed);
+        match result {
+            Err(error) if !was_failing => {
+                tracing::warn!(%error, "spans can't be exported; the service goes on without");
+            }
+            Ok(()) if was_failing => tracing::info!("spans are exported again"),
+            _ => {}
+        }
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Exporter<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len() as u64;
+        let result = TokioContext::new(self.inner.export(batch), self.runtime.clone()).await;
+        if result.is_ok() {
+            self.tally.delivered.fetch_add(spans, Relaxed);
+        }
+        self.tell(&result);
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    // Some exporters implement only this one of the two.
+    fn shutdown(&self) -> OTelSdkResult {
+        self.inner.shutdown()
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for Exporter<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Exporter").field(&self.inner).finish()
+    }
+}
