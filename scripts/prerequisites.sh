@@ -29,12 +29,11 @@ rust_is_there() {
 
 java_is_there() { java=$(java_found) && [ -n "$java" ] && [ "$java" -ge "$java_needed" ]; }
 
-# Sets `missing` (for people) and `packages` (for apt and for Homebrew).
+# Sets `missing`, for people, and what each system calls it: `apt`, `brew`, `brew_cask`, `xcode`.
 look() {
     missing='' apt='' brew='' brew_cask='' xcode=''
     lack() { missing="${missing:+$missing, }$1"; }
-    if ! have cc; then lack "a C compiler"; apt="$apt gcc libc6-dev"; xcode=yes; fi
-    if ! have c++; then lack "a C++ compiler"; apt="$apt g++"; xcode=yes; fi
+    if ! have cc || ! have c++; then lack "a C and a C++ compiler"; apt="$apt g++"; xcode=yes; fi
     if ! have make; then lack make; apt="$apt make"; xcode=yes; fi
     if ! java_is_there; then
         lack "Java $java_needed or newer${java:+ (found: $java)}"
@@ -43,6 +42,7 @@ look() {
     fi
     if ! have mvn; then lack Maven; apt="$apt maven"; brew="$brew maven"; fi
     if ! rust_is_there; then lack "Rust $rust_needed or newer${rust:+ (found: $rust)}"; fi
+    if ! rust_is_there && ! have rustup && ! have curl; then apt="$apt ca-certificates curl"; fi
 }
 
 # Debian 12 has 17, later systems have it no more but a newer default.
