@@ -1,0 +1,85 @@
+//! Statements as spans, as far as that goes without a database.
+
+use std::time::Duration;
+
+use crate::support::{Capture, attributes, expected};
+use opentelemetry::trace::{SpanKind, Status};
+use telemetry::sql::{Database, PoolOptions, Statement};
+use tokio::net::TcpListener;
+
+const COUNT: Statement = Statement {
+    summary: "SELECT shop.carts",
+    text: "SELECT count(*) FROM shop.carts WHERE owner = $1",
+};
+
+fn options(url: String) -> PoolOptions {
+    PoolOptions {
+        url,
+        schema: "shop",
+        application_name: "telemetry-test",
+        max_connections: 2,
+        acquire_timeout: Duration::from_millis(200),
+    }
+}
+
+/// A port where nothing listens.
+async fn nowhere() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_shows_on_every_statement() {
+    let capture = Capture::start();
+    let port = nowhere().await;
+    let url = format!("postgres://me:hunter2@127.0.0.1:{port}/market");
+    let database = Database::connect(&options(url)).unwrap();
+
+    let query = sqlx::query(COUNT.text)
+        .bind("hunter3")
+        .fetch_one(database.pool());
+    assert!(database.run(&COUNT, query).await.is_err());
+    assert!(database.begin().await.is_err());
+
+    let spans = capture.spans();
+    let described = [(COUNT.summary, COUNT.text), ("BEGIN", "BEGIN")];
+    assert_eq!(spans.len(), described.len());
+    for (span, (summary, text)) in spans.iter().zip(described) {
+        assert_eq!(span.name, summary);
+        assert_eq!(span.span_kind, SpanKind::Client);
+        assert!(matches!(&span.status, Status::Error { description } if !description.is_empty()));
+        assert_eq!(
+            attributes(span),
+            expected([
+                ("db.system.name", "postgresql".into()),
+                ("db.namespace", "market|shop".into()),
+                ("db.query.summary", summary.into()),
+                ("db.query.text", text.into()),
+                ("server.address", "127.0.0.1".into()),
+                ("server.port", i64::from(port).into()),
+                ("error.type", "pool_timeout".into()),
+            ])
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_there_is_no_failure_of_the_statement() {
+    let capture = Capture::start();
+    let url = "postgres://me@localhost/market".to_owned();
+    let database = Database::connect(&options(url)).unwrap();
+
+    let nothing = async { Err::<(), _>(sqlx::Error::RowNotFound) };
+    assert!(database.run(&COUNT, nothing).await.is_err());
+
+    let span = capture.only();
+    assert_eq!(span.status, Status::Unset);
+    let found = attributes(&span);
+    assert!(!found.contains_key("error.type"));
+    assert!(!found.contains_key("server.port"), "5432 needs no mention");
+}
+
+#[tokio::test]
+async fn a_malformed_url_is_refused() {
+    assert!(Database::connect(&options("nonsense".to_owned())).is_err());
+}
