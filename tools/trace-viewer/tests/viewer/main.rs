@@ -1,0 +1,7 @@
+//! A viewer on free ports, spoken to as its senders and readers speak to it.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod jaeger_api;
+mod otlp;
+mod support;
