@@ -28,16 +28,35 @@ pub(crate) const TOLD_HERE: [&str; 5] = [
     "Export.Failed.NonRetryable",
 ];
 
-/// How many spans have ended, and how many of them have arrived.
+/// How many spans have ended, how many of them have arrived, and whether arriving is possible.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     ended: AtomicU64,
     delivered: AtomicU64,
+    outage: AtomicBool,
 }
 
 impl Tally {
-    /// The one line about all that was lost, to be written when nothing more can arrive.
-    pub(crate) fn tell(&self) {
+    fn count(&self, spans: u64, result: &OTelSdkResult) {
+        let was_outage = self.outage.swap(result.is_err(), Relaxed);
+        match result {
+            Ok(()) => {
+                self.delivered.fetch_add(spans, Relaxed);
+                if was_outage {
+                    tracing::info!("spans are exported again");
+                }
+            }
+            Err(error) if !was_outage => {
+                tracing::warn!(%error, "spans can't be exported; the service goes on without");
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// The one line about all that was lost, to be written when nothing more can arrive. A batch that is
+    /// still on its way may yet fail; nothing is said about that any more.
+    pub(crate) fn close(&self) {
+        self.outage.store(true, Relaxed);
         let ended = self.ended.load(Relaxed);
         let lost = ended.saturating_sub(self.delivered.load(Relaxed));
         if lost > 0 {
@@ -76,7 +95,6 @@ pub(crate) struct Exporter<E> {
     inner: E,
     runtime: Handle,
     tally: Arc<Tally>,
-    failing: AtomicBool,
 }
 
 impl<E: SpanExporter> Exporter<E> {
@@ -87,19 +105,6 @@ impl<E: SpanExporter> Exporter<E> {
             inner,
             runtime,
             tally,
-            failing: AtomicBool::new(false),
-        }
-    }
-
-    fn tell(&self, result: &OTelSdkResult) {
-        let failing = result.is_err();
-        let was_failing = self.failing.swap(failing, Relaxed);
-        match result {
-            Err(error) if !was_failing => {
-                tracing::warn!(%error, "spans can't be exported; the service goes on without");
-            }
-            Ok(()) if was_failing => tracing::info!("spans are exported again"),
-            _ => {}
         }
     }
 }
@@ -108,10 +113,7 @@ impl<E: SpanExporter> SpanExporter for Exporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len() as u64;
         let result = TokioContext::new(self.inner.export(batch), self.runtime.clone()).await;
-        if result.is_ok() {
-            self.tally.delivered.fetch_add(spans, Relaxed);
-        }
-        self.tell(&result);
+        self.tally.count(spans, &result);
         result
     }
 

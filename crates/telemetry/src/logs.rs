@@ -23,7 +23,10 @@ use tracing_subscriber::{Layer, fmt as subscriber_fmt, registry::LookupSpan};
 use crate::causes;
 use crate::export::TOLD_HERE;
 
-/// Prints to standard output what `filter` (`RUST_LOG`'s syntax; `info` if there is none) lets through.
+/// What is printed if `RUST_LOG` does not say: not what OpenTelemetry is doing, unless it goes wrong.
+const DEFAULT_FILTER: &str = "info,opentelemetry=warn";
+
+/// Prints to standard output what `filter`, in `RUST_LOG`'s syntax, lets through.
 pub(crate) fn layer<S>(
     service: String,
     filter: Option<&str>,
@@ -31,7 +34,7 @@ pub(crate) fn layer<S>(
 where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {
-    let filter = EnvFilter::try_new(filter.unwrap_or("info"))?;
+    let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER))?;
     let not_told_here = filter_fn(|event| !TOLD_HERE.contains(&event.name()));
     Ok(subscriber_fmt::layer()
         .event_format(JsonLine { service })

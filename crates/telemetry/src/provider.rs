@@ -45,10 +45,12 @@ impl Pipeline {
                 tally,
             });
         }
-        let builder = SdkTracerProvider::builder()
+        let mut builder = SdkTracerProvider::builder()
             .with_resource(resource)
-            .with_sampler(sampling::sampler(service.trust_remote_sampling))
             .with_span_processor(BaggageAttributes(service.baggage_attributes));
+        if !service.trust_remote_sampling {
+            builder = builder.with_sampler(sampling::own_decision());
+        }
         let builder = match config.exporter {
             Exporter::None => builder,
             Exporter::Console => export_to(
@@ -91,7 +93,7 @@ impl Pipeline {
         {
             tracing::debug!(%error, "the last spans could not be flushed");
         }
-        self.tally.tell();
+        self.tally.close();
     }
 }
 

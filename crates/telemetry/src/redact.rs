@@ -44,3 +44,37 @@ fn parameter(parameter: &str) -> String {
         _ => parameter.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_go_and_the_rest_stays() {
+        let cases = [
+            ("http://host/path?a=1&b", "http://host/path?a=1&b"),
+            ("http://host:81/", "http://host:81/"),
+            ("http://me@host/", "http://REDACTED@host/"),
+            ("http://me:secret@host/", "http://REDACTED:REDACTED@host/"),
+            ("http://:secret@host/", "http://:REDACTED@host/"),
+            (
+                "http://host/?sig=secret&a=%20",
+                "http://host/?sig=REDACTED&a=%20",
+            ),
+            (
+                "http://host/?AWSAccessKeyId=secret&Signature=secret&X-Goog-Signature=secret",
+                "http://host/?AWSAccessKeyId=REDACTED&Signature=REDACTED&X-Goog-Signature=REDACTED",
+            ),
+            (
+                "http://host/?sig=secret=secret",
+                "http://host/?sig=REDACTED",
+            ),
+            ("http://host/?sig", "http://host/?sig"),
+            ("http://host/?design=1", "http://host/?design=1"),
+            ("data:text/plain,hello", "data:text/plain,hello"),
+        ];
+        for (given, recorded) in cases {
+            assert_eq!(url(&Url::parse(given).unwrap()), recorded);
+        }
+    }
+}

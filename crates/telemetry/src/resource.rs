@@ -52,3 +52,61 @@ fn value(resource: &Resource, key: &Key) -> String {
         .map(|value| value.to_string())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICE: Service = Service {
+        name: "shop",
+        namespace: "market",
+        version: "1.2.3",
+        baggage_attributes: &[],
+        trust_remote_sampling: true,
+    };
+
+    fn added(detected: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
+        let attributes = detected
+            .iter()
+            .map(|(key, value)| KeyValue::new(*key, *value));
+        let detected = Resource::builder_empty()
+            .with_attributes(attributes)
+            .build();
+        missing(&SERVICE, &detected)
+            .into_iter()
+            .map(|added| (added.key.to_string(), added.value.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn only_what_is_missing_is_added() {
+        let names: Vec<_> = added(&[]).into_iter().map(|(key, _)| key).collect();
+        let all = [
+            "service.name",
+            "service.namespace",
+            "service.version",
+            "service.instance.id",
+            "deployment.environment.name",
+        ];
+        assert_eq!(names, all);
+        for key in all {
+            assert!(
+                added(&[(key, "given")])
+                    .iter()
+                    .all(|(added, _)| added != key),
+                "{key}"
+            );
+            assert_eq!(
+                added(&[(key, "")]).len(),
+                all.len(),
+                "an empty {key} is none"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_sdk_made_up_is_none() {
+        let added = added(&[("service.name", "unknown_service:shop-1a2b")]);
+        assert_eq!(added[0], ("service.name".to_owned(), "shop".to_owned()));
+    }
+}

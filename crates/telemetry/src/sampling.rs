@@ -10,15 +10,13 @@
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingResult, ShouldSample};
+use tracing::subscriber::NoSubscriber;
 
-/// The sampler of `OTEL_TRACES_SAMPLER`, as the SDK reads it.
-pub(crate) fn sampler(trust_remote: bool) -> Box<dyn ShouldSample> {
-    let configured = opentelemetry_sdk::trace::Config::default().sampler;
-    if trust_remote {
-        configured
-    } else {
-        Box::new(OwnDecision(configured))
-    }
+/// The sampler of `OTEL_TRACES_SAMPLER`, deaf to what remote parents say.
+pub(crate) fn own_decision() -> impl ShouldSample {
+    // The SDK reads the variable again for the provider, and complains then if there is a reason to.
+    let read = || opentelemetry_sdk::trace::Config::default().sampler;
+    OwnDecision(tracing::subscriber::with_default(NoSubscriber::new(), read))
 }
 
 /// Hides remote parents from the sampler inside. Parents in this process are followed as ever.
@@ -46,5 +44,53 @@ impl ShouldSample for OwnDecision {
                 ..ask(None)
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceState};
+    use opentelemetry_sdk::trace::{Sampler, SamplingDecision};
+
+    use super::*;
+
+    const TRACE: TraceId = TraceId::from_bytes([1; 16]);
+
+    fn parent(sampled: bool, remote: bool) -> Context {
+        let state = TraceState::from_key_value([("vendor", "value")]).unwrap();
+        let flags = TraceFlags::default().with_sampled(sampled);
+        let span = SpanContext::new(TRACE, SpanId::from_bytes([2; 8]), flags, remote, state);
+        Context::new().with_remote_span_context(span)
+    }
+
+    fn decide(root: Sampler, parent: &Context) -> SamplingResult {
+        let sampler = OwnDecision(Box::new(Sampler::ParentBased(Box::new(root))));
+        sampler.should_sample(Some(parent), TRACE, "span", &SpanKind::Server, &[], &[])
+    }
+
+    #[test]
+    fn a_remote_flag_is_ignored_and_a_local_one_followed() {
+        use SamplingDecision::{Drop, RecordAndSample};
+        let cases = [
+            (Sampler::AlwaysOn, parent(false, true), RecordAndSample),
+            (Sampler::AlwaysOn, parent(true, true), RecordAndSample),
+            (Sampler::AlwaysOff, parent(true, true), Drop),
+            (Sampler::AlwaysOn, parent(false, false), Drop),
+            (Sampler::AlwaysOff, parent(true, false), RecordAndSample),
+            (Sampler::AlwaysOn, Context::new(), RecordAndSample),
+        ];
+        for (root, parent, decision) in cases {
+            assert_eq!(
+                decide(root.clone(), &parent).decision,
+                decision,
+                "{root:?} {parent:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_state_of_a_remote_trace_is_kept() {
+        let state = decide(Sampler::AlwaysOn, &parent(false, true)).trace_state;
+        assert_eq!(state.get("vendor"), Some("value"));
     }
 }

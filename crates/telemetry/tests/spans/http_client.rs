@@ -18,7 +18,8 @@ fn client(base: &str) -> Client {
 }
 
 fn client_within(base: &str, timeout: Duration) -> Client {
-    Client::new(Url::parse(base).unwrap(), timeout).unwrap()
+    let base = Url::parse(base).expect("a URL");
+    Client::new(base, timeout).expect("a client")
 }
 
 #[tokio::test]

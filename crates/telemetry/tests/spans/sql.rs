@@ -24,8 +24,8 @@ fn options(url: String) -> PoolOptions {
 
 /// A port where nothing listens.
 async fn nowhere() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    listener.local_addr().expect("its address").port()
 }
 
 #[tokio::test]

@@ -47,7 +47,9 @@ impl Capture {
 
     /// The finished spans, in the order in which they ended.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
-        self.exporter.get_finished_spans().unwrap()
+        self.exporter
+            .get_finished_spans()
+            .expect("spans are kept in memory")
     }
 
     /// The one span that there is.
@@ -64,8 +66,9 @@ impl Capture {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
-        waited.expect("the spans never ended");
+        tokio::time::timeout(Duration::from_secs(20), waiting)
+            .await
+            .expect("the spans never ended");
         self.spans()
     }
 }
@@ -97,8 +100,8 @@ pub(crate) fn expected<const N: usize>(attributes: [(&str, Value); N]) -> Attrib
 
 /// Serves `app` on a free port for as long as the test's runtime lives.
 pub(crate) async fn serve(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("its address");
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     address

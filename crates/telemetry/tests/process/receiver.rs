@@ -1,0 +1,99 @@
+//! OTLP receivers: one per protocol, and one that swallows everything.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::routing::post;
+use http::HeaderMap;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+use prost::Message;
+use tokio::net::TcpListener;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::server::TcpIncoming;
+
+/// What has arrived, by whatever protocol.
+#[derive(Clone, Default)]
+pub(crate) struct Receiver(Arc<Mutex<Vec<Arrival>>>);
+
+/// One export: its request headers and its spans.
+#[derive(Clone)]
+pub(crate) struct Arrival {
+    pub(crate) headers: HeaderMap,
+    pub(crate) spans: Vec<ResourceSpans>,
+}
+
+impl Receiver {
+    pub(crate) async fn http(&self) -> SocketAddr {
+        let (listener, address) = listen().await;
+        let app = Router::new()
+            .route("/v1/traces", post(receive))
+            .with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        address
+    }
+
+    pub(crate) async fn grpc(&self) -> SocketAddr {
+        let (listener, address) = listen().await;
+        let service =
+            TraceServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip);
+        let server = tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(TcpIncoming::from(listener));
+        tokio::spawn(server);
+        address
+    }
+
+    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
+        self.0.lock().expect("no test panicked here").clone()
+    }
+
+    fn take(&self, headers: HeaderMap, request: ExportTraceServiceRequest) {
+        let spans = request.resource_spans;
+        let mut arrivals = self.0.lock().expect("no test panicked here");
+        arrivals.push(Arrival { headers, spans });
+    }
+}
+
+async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) {
+    let request = ExportTraceServiceRequest::decode(body).expect("protobuf");
+    receiver.take(headers, request);
+}
+
+#[tonic::async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.take(metadata.into_headers(), request);
+        Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+/// Accepts every connection and never says a word.
+pub(crate) async fn black_hole() -> SocketAddr {
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok(connection) = listener.accept().await {
+            held.push(connection);
+        }
+    });
+    address
+}
+
+pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    (listener, address)
+}
