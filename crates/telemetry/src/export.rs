@@ -6,7 +6,6 @@
 //! has taken it; the difference is what was lost, whatever the reason, and is told once, at the end. An
 //! outage is told when it starts and when it is over.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -14,9 +13,11 @@ use std::time::Duration;
 use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 use tokio::runtime::Handle;
 use tokio_util::context::TokioContext;
+
+use crate::baggage::BaggageAttributes;
 
 /// What the SDK and its exporter say about each failed batch, by event name. [`Tally`] and [`Exporter`]
 /// say it instead, once.
@@ -69,28 +70,41 @@ impl Tally {
     }
 }
 
-/// Counts the spans that end. It stands beside the batch processor, which may drop them.
+/// Copies baggage to a span that starts, counts one that ends, and hands it to the batch. One processor
+/// for all of it: as soon as there are two, the SDK makes a copy of every span for each of them.
 #[derive(Debug)]
-pub(crate) struct CountEnded(pub(crate) Arc<Tally>);
+pub(crate) struct Processor {
+    pub(crate) baggage: BaggageAttributes,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) batch: BatchSpanProcessor,
+}
 
-impl SpanProcessor for CountEnded {
-    fn on_start(&self, _span: &mut Span, _parent: &Context) {}
+impl SpanProcessor for Processor {
+    fn on_start(&self, span: &mut Span, parent: &Context) {
+        self.baggage.on_start(span, parent);
+    }
 
-    fn on_end(&self, _span: SpanData) {
-        self.0.ended.fetch_add(1, Relaxed);
+    fn on_end(&self, span: SpanData) {
+        self.tally.ended.fetch_add(1, Relaxed);
+        self.batch.on_end(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
+        self.batch.force_flush()
     }
 
-    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
-        Ok(())
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batch.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batch.set_resource(resource);
     }
 }
 
 /// Counts the spans that arrive, and runs the exporter inside it in the Tokio runtime: the batch
 /// processor calls it from a plain thread, where reqwest finds no runtime and panics.
+#[derive(Debug)]
 pub(crate) struct Exporter<E> {
     inner: E,
     runtime: Handle,
@@ -98,9 +112,7 @@ pub(crate) struct Exporter<E> {
 }
 
 impl<E: SpanExporter> Exporter<E> {
-    /// To be called inside the runtime that is to carry the export.
-    pub(crate) fn new(inner: E, tally: Arc<Tally>) -> Self {
-        let runtime = Handle::current();
+    pub(crate) fn new(inner: E, runtime: Handle, tally: Arc<Tally>) -> Self {
         Self {
             inner,
             runtime,
@@ -132,11 +144,5 @@ impl<E: SpanExporter> SpanExporter for Exporter<E> {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.inner.set_resource(resource);
-    }
-}
-
-impl<E: fmt::Debug> fmt::Debug for Exporter<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Exporter").field(&self.inner).finish()
     }
 }

@@ -42,11 +42,12 @@ impl Client {
         Ok(Self { http, base })
     }
 
-    /// Starts a request to `path`, which begins with a slash, may have a query, and is percent-encoded
-    /// where it has to be.
+    /// Starts a request to `path`, which may have a query, and is percent-encoded where it has to be.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        // Exactly one slash between the two, or a path could become a part of the host.
         let base = self.base.as_str().trim_end_matches('/');
-        self.http.request(method, format!("{base}{path}"))
+        let path = path.trim_start_matches('/');
+        self.http.request(method, format!("{base}/{path}"))
     }
 
     /// Sends the request inside a CLIENT span, with the trace context in its headers.

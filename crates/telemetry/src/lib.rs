@@ -39,10 +39,11 @@ use std::time::Duration;
 use config::Config;
 use opentelemetry::{global, propagation::TextMapCompositePropagator};
 use provider::Pipeline;
+use tokio::runtime::Handle;
 use tracing_subscriber::layer::SubscriberExt;
 
 /// How long [`Guard::shutdown`] may take. With 8 seconds for the work in hand it makes the 10 seconds
-/// that Docker and Kubernetes-like supervisors leave between SIGTERM and SIGKILL.
+/// that Docker leaves a process between SIGTERM and SIGKILL.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a process says of itself, and the two policies it may choose.
@@ -70,6 +71,9 @@ pub enum InitError {
     /// `RUST_LOG` does not parse.
     #[error("RUST_LOG: {0}")]
     LogFilter(#[from] tracing_subscriber::filter::ParseError),
+    /// [`init`] was called outside of a Tokio runtime.
+    #[error("telemetry needs a Tokio runtime to export in: {0}")]
+    NoRuntime(#[from] tokio::runtime::TryCurrentError),
     /// Someone else has set a global subscriber already; there can be one only.
     #[error("telemetry is already set up in this process")]
     AlreadySet(#[from] tracing::subscriber::SetGlobalDefaultError),
@@ -81,6 +85,7 @@ pub enum InitError {
 /// # Errors
 /// See [`InitError`]. A variable with an unknown value is no error: see `config.rs`.
 pub fn init(service: &Service) -> Result<Guard, InitError> {
+    let runtime = Handle::try_current()?;
     let config = Config::from_env(|name| std::env::var(name).ok());
     let resource = resource::describe(service);
     let log_layer = || {
@@ -94,7 +99,7 @@ pub fn init(service: &Service) -> Result<Guard, InitError> {
     // subscriber that could print it.
     let early = tracing_subscriber::registry().with(log_layer()?);
     let pipeline = tracing::subscriber::with_default(early, || {
-        Pipeline::build(service, &config, resource.clone())
+        Pipeline::build(service, &config, resource.clone(), &runtime)
     })?;
 
     let subscriber = tracing_subscriber::registry()

@@ -9,15 +9,16 @@ use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanExporter, TracerProviderBuilder,
+    BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanExporter,
 };
 use opentelemetry_semantic_conventions::SCHEMA_URL;
+use tokio::runtime::Handle;
 use tracing::Subscriber;
 use tracing_subscriber::{Layer, registry::LookupSpan};
 
 use crate::baggage::BaggageAttributes;
 use crate::config::{Config, Exporter, Protocol};
-use crate::export::{self, CountEnded, Tally};
+use crate::export::{self, Processor, Tally};
 use crate::{InitError, Service, sampling, spans};
 
 /// How long a finished span waits for others before it is sent, if `OTEL_BSP_SCHEDULE_DELAY` does not
@@ -37,34 +38,28 @@ impl Pipeline {
         service: &Service,
         config: &Config,
         resource: Resource,
+        runtime: &Handle,
     ) -> Result<Self, InitError> {
         let tally = Arc::default();
         if config.disabled {
-            return Ok(Self {
-                provider: None,
-                tally,
-            });
+            let provider = None;
+            return Ok(Self { provider, tally });
         }
-        let mut builder = SdkTracerProvider::builder()
-            .with_resource(resource)
-            .with_span_processor(BaggageAttributes(service.baggage_attributes));
+        let mut builder = SdkTracerProvider::builder().with_resource(resource);
         if !service.trust_remote_sampling {
             builder = builder.with_sampler(sampling::own_decision());
         }
-        let builder = match config.exporter {
-            Exporter::None => builder,
-            Exporter::Console => export_to(
-                builder,
-                opentelemetry_stdout::SpanExporter::default(),
-                config,
-                &tally,
-            ),
-            Exporter::Otlp => export_to(builder, otlp(config.protocol)?, config, &tally),
+        let baggage = BaggageAttributes(service.baggage_attributes);
+        let builder = match batch(config, runtime, &tally)? {
+            None => builder.with_span_processor(baggage),
+            Some(batch) => builder.with_span_processor(Processor {
+                baggage,
+                tally: Arc::clone(&tally),
+                batch,
+            }),
         };
-        Ok(Self {
-            provider: Some(builder.build()),
-            tally,
-        })
+        let provider = Some(builder.build());
+        Ok(Self { provider, tally })
     }
 
     /// The layer that feeds `tracing` spans in. The no-op tracer makes none of its own, but hands on the
@@ -97,6 +92,20 @@ impl Pipeline {
     }
 }
 
+/// The way out, if there is to be one.
+fn batch(
+    config: &Config,
+    runtime: &Handle,
+    tally: &Arc<Tally>,
+) -> Result<Option<BatchSpanProcessor>, InitError> {
+    let console = opentelemetry_stdout::SpanExporter::default;
+    Ok(match config.exporter {
+        Exporter::None => None,
+        Exporter::Console => Some(batch_to(console(), config, runtime, tally)),
+        Exporter::Otlp => Some(batch_to(otlp(config.protocol)?, config, runtime, tally)),
+    })
+}
+
 /// Endpoint, headers, timeout and compression are the exporter's to read from the environment.
 fn otlp(protocol: Protocol) -> Result<opentelemetry_otlp::SpanExporter, InitError> {
     let builder = opentelemetry_otlp::SpanExporter::builder();
@@ -110,23 +119,20 @@ fn otlp(protocol: Protocol) -> Result<opentelemetry_otlp::SpanExporter, InitErro
     Ok(exporter?)
 }
 
-fn export_to<E: SpanExporter + 'static>(
-    builder: TracerProviderBuilder,
+fn batch_to<E: SpanExporter + 'static>(
     exporter: E,
     config: &Config,
+    runtime: &Handle,
     tally: &Arc<Tally>,
-) -> TracerProviderBuilder {
+) -> BatchSpanProcessor {
     let mut batch = BatchConfigBuilder::default();
     if !config.has_schedule_delay {
         batch = batch.with_scheduled_delay(SCHEDULE_DELAY);
     }
-    let exporter = export::Exporter::new(exporter, Arc::clone(tally));
-    let processor = BatchSpanProcessor::builder(exporter)
+    let exporter = export::Exporter::new(exporter, runtime.clone(), Arc::clone(tally));
+    BatchSpanProcessor::builder(exporter)
         .with_batch_config(batch.build())
-        .build();
-    builder
-        .with_span_processor(CountEnded(Arc::clone(tally)))
-        .with_span_processor(processor)
+        .build()
 }
 
 fn scope() -> InstrumentationScope {

@@ -102,6 +102,7 @@ async fn work() {
     }))
     .expect("the span has not been entered");
     let inside = async {
+        tracing::info_span!("step").in_scope(|| {});
         tracing::error!(answer = 42, ratio = 0.5, done = true, "inside");
         let mut outgoing = HashMap::new();
         global::get_text_map_propagator(|propagator| propagator.inject(&mut outgoing));

@@ -51,9 +51,10 @@ async fn spans_arrive_over_grpc_and_http() {
                 .iter()
                 .flat_map(|resource| spans(resource))
                 .count(),
-            2001
+            2002
         );
         assert_resource(resources[0]);
+        assert_step(resources[0]);
         assert_work(resources[0]);
     }
 }
@@ -86,6 +87,17 @@ fn assert_resource(resource: &ResourceSpans) {
         ("telemetry.sdk.language", "rust"),
     ]);
     assert_eq!(found, expected);
+}
+
+/// Baggage shows on spans that are started under it, and on no others.
+fn assert_step(resource: &ResourceSpans) {
+    let step = spans(resource)
+        .find(|span| span.name == "step")
+        .expect("the second span");
+    let [attribute] = step.attributes.as_slice() else {
+        panic!("one attribute is expected: {step:?}");
+    };
+    assert_eq!(attribute.key, "order.id");
 }
 
 /// The child's remote parent was not sampled. Its trace is continued, its flag is not obeyed.

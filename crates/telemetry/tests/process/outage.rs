@@ -37,8 +37,8 @@ async fn assert_all_lost(protocol: &str, address: &str, timeout: &str) -> usize 
 
     let lost = output.with_message("spans were lost: they never reached the collector");
     assert_eq!(lost.len(), 1, "{}", output.text);
-    assert_eq!(lost[0]["fields"]["lost"], SPANS + 1);
-    assert_eq!(lost[0]["fields"]["ended"], SPANS + 1);
+    assert_eq!(lost[0]["fields"]["lost"], SPANS + 2);
+    assert_eq!(lost[0]["fields"]["ended"], SPANS + 2);
 
     let words = ["inside", "calling", "outside"];
     let ours = output
