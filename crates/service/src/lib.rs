@@ -1,1 +1,25 @@
-//! What every service repeats: configuration, start, health, errors as JSON, graceful stop.
+//! What every service repeats, so that none of them has to.
+//!
+//! - [`run`]: configuration, runtime, telemetry, signals, exit code: a `main` around one function;
+//! - [`Listen`] and [`PostgresArgs`]: configuration that most services share;
+//! - [`app`]: health, limits, deadlines and errors as JSON around a service's own routes;
+//! - [`serve`]: HTTP on a listener until the end is asked for, then a bounded drain;
+//! - [`ApiError`], [`Json`], [`Path`], [`Query`]: every answer is JSON, also the refusals.
+//!
+//! Nothing in here knows what the services are about.
+
+mod app;
+mod config;
+mod error;
+mod extract;
+mod health;
+mod run;
+mod serve;
+
+pub use app::{Limits, app, app_with_limits};
+pub use config::{Listen, PostgresArgs};
+pub use error::ApiError;
+pub use extract::{Json, Path, Query};
+pub use health::{Always, Readiness, Report};
+pub use run::run;
+pub use serve::{serve, serve_with_drain};
