@@ -29,10 +29,14 @@ pub fn span_id() -> Option<SpanId> {
 /// of. The header is in the editor's draft of W3C Trace Context Level 3, and may still change.
 #[must_use]
 pub fn traceresponse() -> Option<String> {
-    current().map(|span| {
-        let (trace, id, flags) = (span.trace_id(), span.span_id(), span.trace_flags());
-        format!("00-{trace}-{id}-{flags:02x}")
-    })
+    current().as_ref().map(traceresponse_of)
+}
+
+/// The same for a span that is not the current one; see [`crate::http_server::trace_request`].
+#[must_use]
+pub fn traceresponse_of(span: &SpanContext) -> String {
+    let (trace, id, flags) = (span.trace_id(), span.span_id(), span.trace_flags());
+    format!("00-{trace}-{id}-{flags:02x}")
 }
 
 /// Sets an attribute of the current span, also if it is one that only became known after the start.
@@ -80,6 +84,12 @@ pub(crate) fn set_parent(span: &tracing::Span, parent: Context) {
             tracing::error!(%error, "a trace is torn apart here");
         }
     }
+}
+
+/// The ids of a span that may have been left already; none if it is switched off.
+pub(crate) fn of(span: &tracing::Span) -> Option<SpanContext> {
+    let span = span.context().span().span_context().clone();
+    Some(span).filter(SpanContext::is_valid)
 }
 
 fn current() -> Option<SpanContext> {

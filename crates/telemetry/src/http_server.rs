@@ -31,13 +31,19 @@ use crate::{context, method, redact};
 ///
 /// To be added with `Router::layer(axum::middleware::from_fn(trace_request))`, after the routes: a layer
 /// sees only the routes that were there before it, and knows which one was matched.
+///
+/// The response has the span's `SpanContext` among its extensions, for layers further out: they may
+/// want to name the trace, also of an answer that no handler has given.
 pub async fn trace_request(request: Request, next: Next) -> Response {
     let span = server_span(&request);
     // Before the span is entered for the first time: afterwards its parent is settled.
     context::set_parent(&span, context::extract(request.headers()));
 
-    let response = next.run(request).instrument(span.clone()).await;
+    let mut response = next.run(request).instrument(span.clone()).await;
     record_status(&span, response.status());
+    if let Some(context) = context::of(&span) {
+        response.extensions_mut().insert(context);
+    }
     response
 }
 

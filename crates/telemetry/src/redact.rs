@@ -8,13 +8,16 @@ use url::Url;
 
 const REDACTED: &str = "REDACTED";
 
-/// Query parameters whose values are credentials, as the conventions list them.
-const SECRET_PARAMETERS: [&str; 5] = [
-    "AWSAccessKeyId",
-    "Signature",
+/// Query parameters whose values are credentials: those that the conventions list, and the two that they
+/// used to.
+const SECRET_PARAMETERS: [&str; 7] = [
+    "X-Amz-Signature",
+    "X-Amz-Credential",
+    "X-Amz-Security-Token",
     "sig",
     "X-Goog-Signature",
-    "X-Amz-Signature",
+    "AWSAccessKeyId",
+    "Signature",
 ];
 
 /// The URL as it may be recorded.
