@@ -5,20 +5,15 @@
 
 use http::Method;
 
-/// The value of `http.request.method`: the method if it is a standard one, else `_OTHER`.
+/// The methods that the conventions count as known: those of RFC 9110, PATCH and QUERY.
+const KNOWN: [&str; 10] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY",
+];
+
+/// The value of `http.request.method`: the method if it is a known one, else `_OTHER`.
 pub(crate) fn attribute(method: &Method) -> &str {
-    match *method {
-        Method::GET
-        | Method::HEAD
-        | Method::POST
-        | Method::PUT
-        | Method::DELETE
-        | Method::CONNECT
-        | Method::OPTIONS
-        | Method::TRACE
-        | Method::PATCH => method.as_str(),
-        _ => "_OTHER",
-    }
+    let known = KNOWN.contains(&method.as_str());
+    if known { method.as_str() } else { "_OTHER" }
 }
 
 /// The method's part in a span name, where `_OTHER` reads `HTTP`.

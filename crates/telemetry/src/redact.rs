@@ -69,6 +69,11 @@ mod tests {
                 "http://host/?AWSAccessKeyId=REDACTED&Signature=REDACTED&X-Goog-Signature=REDACTED",
             ),
             (
+                "http://host/?X-Amz-Signature=s&X-Amz-Credential=s&X-Amz-Security-Token=s",
+                "http://host/?X-Amz-Signature=REDACTED&X-Amz-Credential=REDACTED\
+                 &X-Amz-Security-Token=REDACTED",
+            ),
+            (
                 "http://host/?sig=secret=secret",
                 "http://host/?sig=REDACTED",
             ),
