@@ -1,0 +1,143 @@
+//! What a request may ask, and how it is answered.
+//!
+//! How bodies look is in `body.rs`. An id in a path is not a value but a name: one that is no id names
+//! nothing, and is a 404 like any that is unknown.
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::LOCATION},
+    response::{IntoResponse, Response},
+    routing::{get, patch},
+};
+use domain::{InvalidValue, Order, OrderId};
+use serde::Deserialize;
+use service::{ApiError, Json, Path, Query};
+
+use crate::{
+    AppState,
+    body::{ConflictBody, NewOrderBody, OrderBody, StatusBody},
+    place,
+    status::{self, Outcome},
+    store::{self, Page},
+};
+
+const DEFAULT_LIMIT: i64 = 100;
+const MAX_LIMIT: i64 = 1_000;
+
+/// The routes, without what all services share.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/orders", get(list_orders).post(place_order))
+        .route("/orders-nplus1", get(list_orders_one_by_one))
+        .route("/orders/{id}", get(show_order))
+        .route("/orders/{id}/status", patch(change_status))
+        .with_state(state)
+}
+
+/// Both as text: a number that is none breaks a rule, rather than the request.
+#[derive(Deserialize)]
+struct ListQuery {
+    limit: Option<String>,
+    before: Option<String>,
+}
+
+async fn place_order(
+    State(state): State<AppState>,
+    Json(body): Json<NewOrderBody>,
+) -> Result<impl IntoResponse, ApiError> {
+    let order = place::place(&state, body.parse().map_err(invalid)?).await?;
+    let location = format!("/orders/{}", order.id);
+    let body = Json(OrderBody::from(order));
+    Ok((StatusCode::CREATED, [(LOCATION, location)], body))
+}
+
+async fn list_orders(
+    State(state): State<AppState>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Vec<OrderBody>>, ApiError> {
+    let page = parse_page(&state, query).await?;
+    Ok(list(store::list_orders(&state.database, &page).await?))
+}
+
+/// The same list by one query for each order. It is here to be seen in a trace, not to be copied.
+async fn list_orders_one_by_one(
+    State(state): State<AppState>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Vec<OrderBody>>, ApiError> {
+    let page = parse_page(&state, query).await?;
+    Ok(list(
+        store::list_orders_one_by_one(&state.database, &page).await?,
+    ))
+}
+
+async fn show_order(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Json<OrderBody>, ApiError> {
+    let order = store::find_order(&state.database, parse_id(&id)?).await?;
+    Ok(Json(order.ok_or_else(no_such_order)?.into()))
+}
+
+async fn change_status(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    Json(body): Json<StatusBody>,
+) -> Result<Response, ApiError> {
+    let id = parse_id(&id)?;
+    let (from, to) = body.parse().map_err(invalid)?;
+    match status::change(&state.database, id, from, to).await? {
+        Outcome::Has(order) => Ok(Json(OrderBody::from(order)).into_response()),
+        Outcome::Refused(status) => {
+            let error = format!("an order that is {status} can't become {to}");
+            let status = status.as_str();
+            Ok((StatusCode::CONFLICT, Json(ConflictBody { error, status })).into_response())
+        }
+        Outcome::UnknownOrder => Err(no_such_order()),
+    }
+}
+
+fn list(orders: Vec<Order>) -> Json<Vec<OrderBody>> {
+    Json(orders.into_iter().map(OrderBody::from).collect())
+}
+
+/// A page begins after an order that must be there: an empty answer to a wrong id would look like the
+/// end of the list.
+async fn parse_page(state: &AppState, query: ListQuery) -> Result<Page, ApiError> {
+    let limit = parse_limit(query.limit.as_deref())?;
+    let Some(before) = query.before else {
+        return Ok(Page {
+            before: None,
+            limit,
+        });
+    };
+    let no_order = || ApiError::invalid("before", "must be the id of an order");
+    let id = before.parse().map_err(|_| no_order())?;
+    let position = store::find_position(&state.database, id).await?;
+    Ok(Page {
+        before: Some(position.ok_or_else(no_order)?),
+        limit,
+    })
+}
+
+fn parse_limit(limit: Option<&str>) -> Result<i64, ApiError> {
+    let Some(limit) = limit else {
+        return Ok(DEFAULT_LIMIT);
+    };
+    let number = limit.parse().ok();
+    let number = number.filter(|number| (1..=MAX_LIMIT).contains(number));
+    number.ok_or_else(|| ApiError::invalid("limit", format_args!("must be 1 to {MAX_LIMIT}")))
+}
+
+fn parse_id(id: &str) -> Result<OrderId, ApiError> {
+    id.parse().map_err(|_| no_such_order())
+}
+
+fn no_such_order() -> ApiError {
+    ApiError::not_found("there is no such order")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
+fn invalid(error: InvalidValue) -> ApiError {
+    ApiError::invalid(&error.field, error.rule)
+}
