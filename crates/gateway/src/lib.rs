@@ -1,1 +1,72 @@
 //! The public door: forwards, sets limits and deadlines, answers with the trace id.
+//!
+//! | To see | look at |
+//! |---|---|
+//! | what may be asked, and of whom | `routes.rs` |
+//! | what crosses the door, and what an unreachable service looks like | `forward.rs` |
+//! | how the client learns its trace, and what of its context is believed | `trace.rs` |
+//! | who is turned away | `host.rs` |
+//!
+//! Not here: authentication, rate limits per client and TLS, which belong to whatever stands in front
+//! of it on the internet. Nothing is tried again either: whether that is safe only the client can tell,
+//! and an `Idempotency-Key` lets it say so.
+
+mod routes;
+
+mod forward;
+mod host;
+mod trace;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use forward::Upstream;
+use routes::Upstreams;
+use service::Limits;
+use url::Url;
+
+/// Where the services behind are, and under which names the gateway is known.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Config {
+    /// Base URL of the orders service.
+    #[arg(long, env = "ORDERS_SERVICE_URL")]
+    pub orders_service_url: Url,
+    /// Base URL of the inventory service.
+    #[arg(long, env = "INVENTORY_SERVICE_URL")]
+    pub inventory_service_url: Url,
+    /// Host names that clients may use besides localhost and addresses, separated by commas.
+    #[arg(long, env = "ALLOWED_HOSTS", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+}
+
+/// How long a service behind may take to answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The whole gateway.
+///
+/// # Errors
+/// If an HTTP client can't be set up.
+pub fn app(config: Config) -> anyhow::Result<Router> {
+    app_with_limits(config, Limits::default(), DEADLINE)
+}
+
+/// The same, with limits of its own.
+///
+/// # Errors
+/// If an HTTP client can't be set up.
+pub fn app_with_limits(
+    config: Config,
+    limits: Limits,
+    deadline: Duration,
+) -> anyhow::Result<Router> {
+    let upstreams = Upstreams {
+        orders: Upstream::new("orders", config.orders_service_url, deadline)?,
+        inventory: Upstream::new("inventory", config.inventory_service_url, deadline)?,
+    };
+    let hosts: Arc<[String]> = config.allowed_hosts.into();
+    let routes = routes::public(upstreams).layer(from_fn_with_state(hosts, host::refuse_foreign));
+    let app = service::app_with_limits(routes, service::Always, limits);
+    Ok(app.layer(from_fn(trace::around)))
+}

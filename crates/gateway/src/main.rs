@@ -1,0 +1,34 @@
+//! Starts the gateway; wiring only.
+
+use std::process::ExitCode;
+
+use service::Listen;
+use tokio_util::sync::CancellationToken;
+
+/// The public door: forwards, sets limits and deadlines, answers with the trace id.
+#[derive(Debug, clap::Parser)]
+struct Config {
+    #[command(flatten)]
+    listen: Listen,
+    #[command(flatten)]
+    gateway: gateway::Config,
+}
+
+fn main() -> ExitCode {
+    let service = telemetry::Service {
+        name: "gateway",
+        namespace: "orderflow",
+        version: env!("CARGO_PKG_VERSION"),
+        // Nothing arrives with an order's id: the gateway is where orders come from.
+        baggage_attributes: &[],
+        trust_remote_sampling: false,
+    };
+    service::run(service, start)
+}
+
+async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let app = gateway::app(config.gateway)?;
+    let listener = config.listen.bind().await?;
+    service::serve(listener, app, shutdown).await?;
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! The gateway over a socket, in front of services that record what they are asked.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod failures;
+mod forward;
+mod refusals;
+mod support;
+mod trace;
