@@ -29,7 +29,7 @@ use url::Url;
 
 /// Where the services behind are, and under which names the gateway is known.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Config {
+pub struct GatewayArgs {
     /// Base URL of the orders service.
     #[arg(long, env = "ORDERS_SERVICE_URL")]
     pub orders_service_url: Url,
@@ -48,7 +48,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If an HTTP client can't be set up.
-pub fn app(config: Config) -> anyhow::Result<Router> {
+pub fn app(config: GatewayArgs) -> anyhow::Result<Router> {
     app_with_limits(config, Limits::default(), DEADLINE)
 }
 
@@ -57,7 +57,7 @@ pub fn app(config: Config) -> anyhow::Result<Router> {
 /// # Errors
 /// If an HTTP client can't be set up.
 pub fn app_with_limits(
-    config: Config,
+    config: GatewayArgs,
     limits: Limits,
     deadline: Duration,
 ) -> anyhow::Result<Router> {

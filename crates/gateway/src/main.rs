@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use gateway::GatewayArgs;
 use service::Listen;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +12,7 @@ struct Config {
     #[command(flatten)]
     listen: Listen,
     #[command(flatten)]
-    gateway: gateway::Config,
+    gateway: GatewayArgs,
 }
 
 fn main() -> ExitCode {

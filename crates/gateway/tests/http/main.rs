@@ -4,6 +4,7 @@
 
 mod failures;
 mod forward;
+mod process;
 mod refusals;
 mod support;
 mod trace;

@@ -10,7 +10,7 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use gateway::Config;
+use gateway::GatewayArgs;
 use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry::{Value, global};
@@ -138,7 +138,7 @@ impl Gateway {
     ) -> Self {
         let spans = Spans::capture();
         let url = |address| Url::parse(&format!("http://{address}")).unwrap();
-        let config = Config {
+        let config = GatewayArgs {
             orders_service_url: url(orders),
             inventory_service_url: url(inventory),
             allowed_hosts: vec!["gateway".to_owned()],
