@@ -3,6 +3,7 @@
 //! - [`run`]: configuration, runtime, telemetry, signals, exit code: a `main` around one function;
 //! - [`Listen`] and [`PostgresArgs`]: configuration that most services share;
 //! - [`app`]: health, limits, deadlines and errors as JSON around a service's own routes;
+//! - [`Faults`]: failures on demand, to be watched;
 //! - [`serve`]: HTTP on a listener until the end is asked for, then a bounded drain;
 //! - [`ApiError`], [`Json`], [`Path`], [`Query`]: every answer is JSON, also the refusals.
 //!
@@ -12,6 +13,7 @@ mod app;
 mod config;
 mod error;
 mod extract;
+mod fault;
 mod health;
 mod run;
 mod serve;
@@ -20,6 +22,7 @@ pub use app::{Limits, app, app_with_limits};
 pub use config::{Listen, PostgresArgs};
 pub use error::ApiError;
 pub use extract::{Json, Path, Query};
+pub use fault::Faults;
 pub use health::{Always, Readiness, Report};
 pub use run::run;
 pub use serve::{serve, serve_with_drain};
