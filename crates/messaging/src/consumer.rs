@@ -13,13 +13,12 @@
 use std::{
     future::Future,
     panic::AssertUnwindSafe,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use futures_util::FutureExt;
 
-use opentelemetry::{KeyValue, trace::TraceContextExt};
+use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
 use opentelemetry_semantic_conventions::attribute::{
     MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_DESTINATION_NAME, MESSAGING_DESTINATION_PARTITION_ID,
     MESSAGING_KAFKA_OFFSET, MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE,
@@ -30,6 +29,8 @@ use tracing::{Instrument, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{Error, attributes, carrier, delivery};
+
+pub use crate::delivery::Membership;
 
 /// What is to be done with each message.
 pub trait Handler: Send + Sync + 'static {
@@ -114,7 +115,7 @@ impl ConsumerConfig {
 /// Takes the messages of one topic and has each handled in a span of its own.
 #[derive(Debug)]
 pub struct Consumer {
-    spans: Arc<ProcessSpans>,
+    spans: ProcessSpans,
     delivery: delivery::Delivery,
 }
 
@@ -125,7 +126,7 @@ impl Consumer {
     /// A setting that librdkafka refuses.
     pub fn new(config: &ConsumerConfig) -> Result<Self, Error> {
         Ok(Self {
-            spans: Arc::new(ProcessSpans::new(config)),
+            spans: ProcessSpans::new(config),
             delivery: delivery::Delivery::new(config)?,
         })
     }
@@ -133,10 +134,10 @@ impl Consumer {
     /// Says, now and later, whether the group has given this consumer its partitions.
     #[must_use]
     pub fn membership(&self) -> Membership {
-        Membership(self.delivery.ledger())
+        self.delivery.membership()
     }
 
-    /// Has messages handled until `shutdown` is asked for; then finishes what is being handled, in
+    /// Has messages handled, each until that succeeds or it is kept as a dead letter, until `shutdown` is asked for; then finishes what is being handled, in
     /// the time configured, and leaves the group.
     ///
     /// # Errors
@@ -148,43 +149,35 @@ impl Consumer {
     ) -> Result<(), Error> {
         let attempt = Attempt {
             spans: self.spans,
-            handler: Arc::new(handler),
+            handler,
         };
         self.delivery.run(attempt, shutdown).await
-    }
-}
-
-/// Whether a consumer takes part in its group; for a readiness check.
-#[derive(Debug, Clone)]
-pub struct Membership(Arc<delivery::Ledger>);
-
-impl Membership {
-    /// Whether partitions are assigned.
-    #[must_use]
-    pub fn is_assigned(&self) -> bool {
-        self.0.is_assigned()
     }
 }
 
 /// One message, handled once, in one `process` span.
 #[derive(Debug)]
 pub(crate) struct Attempt<H> {
-    spans: Arc<ProcessSpans>,
-    handler: Arc<H>,
+    spans: ProcessSpans,
+    handler: H,
 }
 
 impl<H: Handler> Attempt<H> {
-    pub(crate) async fn process(&self, message: &OwnedMessage) -> Result<(), Failure> {
-        let span = self.spans.start(message);
+    /// Has the handler try once more, after so many earlier attempts. A failure comes with the
+    /// context of its span, for what is done about it.
+    pub(crate) async fn process(
+        &self,
+        message: &OwnedMessage,
+        earlier: u32,
+    ) -> Result<(), (Failure, Context)> {
+        let span = self.spans.start(message, earlier);
         let handled = AssertUnwindSafe(self.handler.handle(message)).catch_unwind();
-        let result = handled
-            .instrument(span.clone())
-            .await
-            .unwrap_or_else(|_panic| Err(Failure::panicked()));
-        if let Err(failure) = &result {
+        let result = handled.instrument(span.clone()).await;
+        let result = result.unwrap_or_else(|_panic| Err(Failure::panicked()));
+        result.map_err(|failure| {
             attributes::set_error(&span, failure.error_type.clone(), failure.to_string());
-        }
-        result
+            (failure, span.context())
+        })
     }
 }
 
@@ -210,7 +203,7 @@ impl ProcessSpans {
         }
     }
 
-    fn start(&self, message: &OwnedMessage) -> Span {
+    fn start(&self, message: &OwnedMessage, earlier: u32) -> Span {
         let producer = carrier::extract(message);
         let span = info_span!("process", otel.name = self.name, otel.kind = "consumer");
         // Link and parent come first: once the span has started, it is too late for a parent.
@@ -222,7 +215,9 @@ impl ProcessSpans {
         let partition = message.partition().to_string();
         span.set_attribute(MESSAGING_DESTINATION_PARTITION_ID, partition);
         span.set_attribute(MESSAGING_KAFKA_OFFSET, message.offset());
-        if let Some(seconds) = seconds_in_queue(message) {
+        if earlier > 0 {
+            span.set_attribute(attributes::RETRY_COUNT, i64::from(earlier));
+        } else if let Some(seconds) = seconds_in_queue(message) {
             span.set_attribute(attributes::QUEUE_TIME, seconds);
         }
         span

@@ -8,7 +8,8 @@
 //! 3. [`consumer`]: a `process` span around each message handled, its parent taken from them.
 //!
 //! What a consumer needs besides, so that no message is lost and none holds up the others (offsets,
-//! order by key, bounded work), stands behind them in `delivery`. The spans follow OpenTelemetry's
+//! order by key, bounded work, further attempts), stands behind them in `delivery`; what becomes of
+//! a message that can't be handled in [`dead_letter`]. The spans follow OpenTelemetry's
 //! semantic conventions for messaging and Kafka, v1.44.0 (status: Development).
 //!
 //! The crate makes spans through [`tracing`]; whoever starts the program installs a subscriber with
@@ -21,11 +22,12 @@ pub mod producer;
 
 mod attributes;
 mod client;
+pub mod dead_letter;
 mod delivery;
 mod error;
 pub mod topics;
 
-pub use consumer::{Consumer, ConsumerConfig, Failure, FailureClass, Handler};
+pub use consumer::{Consumer, ConsumerConfig, Failure, FailureClass, Handler, Membership};
 pub use error::Error;
 pub use producer::{Delivery, Producer, ProducerConfig};
 /// The messages that a [`Producer`] takes and a [`Handler`] is given are rdkafka's own.

@@ -37,6 +37,8 @@ pub struct ProducerConfig {
     pub client_id: String,
     /// After how long a message that no broker acknowledges counts as failed.
     pub message_timeout: Duration,
+    /// The largest message, in bytes; librdkafka's default of 1 MB without.
+    pub max_message_bytes: Option<u32>,
 }
 
 impl ProducerConfig {
@@ -46,6 +48,7 @@ impl ProducerConfig {
             brokers: brokers.into(),
             client_id: client_id.into(),
             message_timeout: Duration::from_secs(30),
+            max_message_bytes: None,
         }
     }
 }
@@ -72,7 +75,7 @@ impl Producer {
     /// # Errors
     /// A setting that librdkafka refuses.
     pub fn new(config: &ProducerConfig) -> Result<Self, Error> {
-        let settings = client::config(&config.brokers, &config.client_id)
+        let mut settings = client::config(&config.brokers, &config.client_id)
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set(
@@ -83,6 +86,9 @@ impl Producer {
             // Bounds what waits here while the broker is away.
             .set("queue.buffering.max.kbytes", "32768")
             .clone();
+        if let Some(bytes) = config.max_message_bytes {
+            settings.set("message.max.bytes", bytes.to_string());
+        }
         let mut attributes = attributes::of_client(&config.brokers, &config.client_id);
         attributes.push(KeyValue::new(MESSAGING_OPERATION_NAME, "send"));
         attributes.push(KeyValue::new(MESSAGING_OPERATION_TYPE, "send"));

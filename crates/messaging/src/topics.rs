@@ -14,24 +14,51 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{Error, client};
+use crate::{Error, client, dead_letter};
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A topic as it should be.
-#[derive(Debug, Clone, Copy)]
-pub struct Topic<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// How many partitions it has.
-    pub partitions: i32,
-    /// The largest message it takes, in bytes; the broker's default without.
-    pub max_message_bytes: Option<u32>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    name: String,
+    partitions: i32,
+    max_message_bytes: Option<String>,
+}
+
+impl Topic {
+    /// A topic with so many partitions, and the broker's defaults otherwise.
+    pub fn new(name: impl Into<String>, partitions: i32) -> Self {
+        Self {
+            name: name.into(),
+            partitions,
+            max_message_bytes: None,
+        }
+    }
+
+    /// The topic of another one's dead letters: one partition, and room for what headers add.
+    #[must_use]
+    pub fn dead_letters_of(topic: &str) -> Self {
+        Self {
+            name: dead_letter::topic_of(topic),
+            partitions: 1,
+            max_message_bytes: Some(dead_letter::MAX_BYTES.to_string()),
+        }
+    }
+
+    fn to_new(&self) -> NewTopic<'_> {
+        // As many replicas as the cluster makes by default.
+        let new = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(-1));
+        match &self.max_message_bytes {
+            Some(bytes) => new.set("max.message.bytes", bytes),
+            None => new,
+        }
+    }
 }
 
 /// Makes the topics, trying again until all are there or `shutdown` is asked for.
-pub async fn create_until_there(brokers: &str, topics: &[Topic<'_>], shutdown: &CancellationToken) {
+pub async fn create_until_there(brokers: &str, topics: &[Topic], shutdown: &CancellationToken) {
     let attempts = async {
         while let Err(error) = create(brokers, topics).await {
             warn!(%error, "the topics are not there yet");
@@ -49,18 +76,10 @@ pub async fn create_until_there(brokers: &str, topics: &[Topic<'_>], shutdown: &
 ///
 /// # Errors
 /// No broker within five seconds, or one that refuses.
-pub async fn create(brokers: &str, topics: &[Topic<'_>]) -> Result<(), Error> {
+pub async fn create(brokers: &str, topics: &[Topic]) -> Result<(), Error> {
     let settings = client::config(brokers, "topics");
     let admin = AdminClient::from_config_and_context(&settings, client::Logged)?;
-    let limits: Vec<_> = topics
-        .iter()
-        .map(|topic| topic.max_message_bytes.map(|bytes| bytes.to_string()))
-        .collect();
-    let wanted: Vec<_> = topics
-        .iter()
-        .zip(&limits)
-        .map(|(topic, limit)| new_topic(topic, limit.as_deref()))
-        .collect();
+    let wanted: Vec<_> = topics.iter().map(Topic::to_new).collect();
     let options = AdminOptions::new()
         .request_timeout(Some(ATTEMPT_TIMEOUT))
         .operation_timeout(Some(ATTEMPT_TIMEOUT));
@@ -71,13 +90,4 @@ pub async fn create(brokers: &str, topics: &[Topic<'_>]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn new_topic<'a>(topic: &Topic<'a>, max_message_bytes: Option<&'a str>) -> NewTopic<'a> {
-    // As many replicas as the cluster makes by default.
-    let new = NewTopic::new(topic.name, topic.partitions, TopicReplication::Fixed(-1));
-    match max_message_bytes {
-        Some(bytes) => new.set("max.message.bytes", bytes),
-        None => new,
-    }
 }

@@ -1,22 +1,176 @@
-//! What becomes of a message whose handling fails.
+//! One message, attempted until it is handled, or kept as a dead letter.
 //!
-//! For now: it is logged, its span has the error, and the consumer moves on. Nothing is tried again
-//! and nothing is kept.
+//! The guarantee: a message is done only when its handling succeeded or its dead letter was
+//! acknowledged by the broker. Everything else gives it up unfinished, and it comes again.
+//!
+//! What helps depends on the failure. Who is away is waited for, without limit, so that an outage
+//! leaves no dead letters behind. Who is there and fails gets five attempts within about ten
+//! seconds. What was refused for good is not tried again. Pauses grow exponentially and are drawn
+//! at random from zero up ("full jitter"), so that many messages do not come back in step.
+//!
+//! Each attempt is a `process` span of its own, all of them children of the same `send` span; the
+//! pause between two is nobody's span.
 
+use std::time::Duration;
+
+use opentelemetry::trace::FutureExt as _;
 use rdkafka::message::{Message, OwnedMessage};
-use tracing::error;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
 
-use crate::{Handler, consumer::Attempt};
+use super::waiting::Waiting;
+use crate::{
+    Failure, FailureClass, Handler, Producer, consumer::Attempt, dead_letter,
+    dead_letter::Undeliverable,
+};
 
-/// Has a message handled, to whatever end.
-pub(super) async fn deliver<H: Handler>(attempt: &Attempt<H>, message: &OwnedMessage) {
-    if let Err(failure) = attempt.process(message).await {
+/// How often somebody who is there may fail.
+const ATTEMPTS: u32 = 5;
+/// Pauses for who fails: up to 0.6, 1.2, 2.4 and 4.8 seconds.
+const FAILED: Backoff = Backoff {
+    first: Duration::from_millis(600),
+    longest: Duration::from_secs(5),
+};
+/// Pauses for who is away: soon enough when they are back, rare enough to leave them in peace.
+const UNAVAILABLE: Backoff = Backoff {
+    first: Duration::from_millis(200),
+    longest: Duration::from_secs(5),
+};
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is handled, or kept as a dead letter.
+    Done,
+    /// It is given up, because its partition goes to another consumer; it will come again there.
+    Abandoned,
+}
+
+/// Takes messages to their end.
+#[derive(Debug)]
+pub(super) struct Attempts<H> {
+    pub(super) attempt: Attempt<H>,
+    pub(super) dead_letters: Producer,
+    pub(super) waiting: Waiting,
+}
+
+impl<H: Handler> Attempts<H> {
+    /// Has a message handled, to whatever end. When `draining` is cancelled no further attempt is
+    /// made, and a pause ends at once.
+    pub(super) async fn deliver(
+        &self,
+        message: &OwnedMessage,
+        draining: &CancellationToken,
+    ) -> Outcome {
+        let before = dead_letter::attempts_before(message);
+        let (mut failed, mut away) = (0, 0);
+        loop {
+            let earlier = before + failed + away;
+            let (failure, context) = match self.attempt.process(message, earlier).await {
+                Ok(()) => return Outcome::Done,
+                Err(failed) => failed,
+            };
+            let pause = match failure.class {
+                FailureClass::Permanent => None,
+                FailureClass::Failed => {
+                    failed += 1;
+                    (failed < ATTEMPTS).then(|| FAILED.pause(failed))
+                }
+                FailureClass::Unavailable => {
+                    away += 1;
+                    Some(UNAVAILABLE.pause(away))
+                }
+            };
+            let Some(pause) = pause else {
+                let kept = self.keep(message, &failure, earlier + 1, draining);
+                return kept.with_context(context).await;
+            };
+            tell(message, &failure, earlier + 1);
+            let _waiting = self.waiting.wait_for(&failure);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = draining.cancelled() => return Outcome::Abandoned,
+            }
+        }
+    }
+
+    /// Writes the dead letter, however long that takes: a message is never skipped.
+    async fn keep(
+        &self,
+        message: &OwnedMessage,
+        failure: &Failure,
+        attempts: u32,
+        draining: &CancellationToken,
+    ) -> Outcome {
+        let letter = Undeliverable::new(message, failure, attempts);
+        for tries in 1.. {
+            let Err(error) = self.dead_letters.send(letter.record()).await else {
+                break;
+            };
+            warn!(%error, "a dead letter could not be written");
+            let _waiting = self.waiting.wait_for(failure);
+            tokio::select! {
+                () = tokio::time::sleep(UNAVAILABLE.pause(tries)) => {}
+                () = draining.cancelled() => return Outcome::Abandoned,
+            }
+        }
         error!(
             topic = message.topic(),
             partition = message.partition(),
             offset = message.offset(),
             error.type = failure.error_type,
-            "message given up: {failure}"
+            attempts,
+            "dead letter written: {failure}"
         );
+        Outcome::Done
+    }
+}
+
+/// Says that a message is tried again: once for an outage, each time for a failure.
+fn tell(message: &OwnedMessage, failure: &Failure, attempts: u32) {
+    let (partition, offset) = (message.partition(), message.offset());
+    if failure.class == FailureClass::Failed || attempts == 1 {
+        warn!(partition, offset, attempts, error.type = failure.error_type, "will be tried again: {failure}");
+    } else {
+        debug!(partition, offset, attempts, error.type = failure.error_type, "still waiting: {failure}");
+    }
+}
+
+/// Pauses that double from `first` up to `longest`.
+#[derive(Debug, Clone, Copy)]
+struct Backoff {
+    first: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    /// A pause after so many tries.
+    fn pause(&self, tries: u32) -> Duration {
+        rand::random_range(Duration::ZERO..=self.ceiling(tries))
+    }
+
+    fn ceiling(&self, tries: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(tries.saturating_sub(1));
+        self.first.saturating_mul(doubled).min(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_limit() {
+        let ceilings: Vec<_> = (1..=6)
+            .map(|tries| FAILED.ceiling(tries).as_millis())
+            .collect();
+        assert_eq!(ceilings, [600, 1_200, 2_400, 4_800, 5_000, 5_000]);
+        assert_eq!(UNAVAILABLE.ceiling(u32::MAX), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn five_attempts_take_about_ten_seconds_at_most() {
+        let longest: Duration = (1..ATTEMPTS).map(|tries| FAILED.ceiling(tries)).sum();
+        assert_eq!(longest, Duration::from_secs(9));
     }
 }

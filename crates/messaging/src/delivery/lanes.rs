@@ -17,10 +17,10 @@ use tokio::{
 use tracing::error;
 
 use super::{
-    attempts,
+    attempts::{Attempts, Outcome},
     ledger::{Ledger, Ticket},
 };
-use crate::{Handler, consumer::Attempt};
+use crate::Handler;
 
 /// A message in hand.
 #[derive(Debug)]
@@ -32,17 +32,17 @@ pub(crate) struct Taken {
 /// Handles what comes through `messages`, until nobody sends any more and all is done.
 pub(super) async fn run<H: Handler>(
     mut messages: mpsc::Receiver<Taken>,
-    attempt: Attempt<H>,
-    ledger: &Arc<Ledger>,
+    attempts: Attempts<H>,
+    ledger: Arc<Ledger>,
     concurrency: usize,
 ) {
     let mut lanes = Lanes::default();
     let mut running = JoinSet::new();
-    let worker = Worker {
-        attempt: Arc::new(attempt),
-        ledger: Arc::clone(ledger),
-        permits: Arc::new(Semaphore::new(concurrency)),
-    };
+    let worker = Arc::new(Worker {
+        attempts,
+        ledger,
+        permits: Semaphore::new(concurrency),
+    });
     loop {
         let next = tokio::select! {
             taken = messages.recv() => match taken {
@@ -55,7 +55,7 @@ pub(super) async fn run<H: Handler>(
             },
         };
         if let Some((key, taken)) = next {
-            running.spawn(worker.clone().work(key, taken));
+            running.spawn(Arc::clone(&worker).work(key, taken));
         }
     }
     // What still runs has been waited for as long as there was time; its partition is gone.
@@ -99,28 +99,20 @@ impl Lanes {
 
 #[derive(Debug)]
 struct Worker<H> {
-    attempt: Arc<Attempt<H>>,
+    attempts: Attempts<H>,
     ledger: Arc<Ledger>,
-    permits: Arc<Semaphore>,
-}
-
-impl<H> Clone for Worker<H> {
-    fn clone(&self) -> Self {
-        Self {
-            attempt: Arc::clone(&self.attempt),
-            ledger: Arc::clone(&self.ledger),
-            permits: Arc::clone(&self.permits),
-        }
-    }
+    permits: Semaphore,
 }
 
 impl<H: Handler> Worker<H> {
-    async fn work(self, key: Key, taken: Taken) -> Key {
+    async fn work(self: Arc<Self>, key: Key, taken: Taken) -> Key {
         // The semaphore is never closed; were it, the work would just be unbounded.
         let _permit = self.permits.acquire().await;
-        if self.ledger.start(taken.ticket) {
-            attempts::deliver(&self.attempt, &taken.message).await;
-            self.ledger.finish(taken.ticket);
+        if let Some(draining) = self.ledger.start(taken.ticket) {
+            match self.attempts.deliver(&taken.message, &draining).await {
+                Outcome::Done => self.ledger.finish(taken.ticket),
+                Outcome::Abandoned => self.ledger.abandon(taken.ticket),
+            }
         }
         key
     }

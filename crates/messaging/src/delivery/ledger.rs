@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::offsets::Offsets;
 
 /// How many messages of one partition may be taken past the stored offset: what a crash makes come
@@ -51,7 +53,7 @@ struct Partition {
     offsets: Offsets,
     running: usize,
     stored: Option<i64>,
-    draining: bool,
+    draining: CancellationToken,
     paused: bool,
 }
 
@@ -108,7 +110,7 @@ impl Ledger {
         let mut state = self.lock();
         state
             .partitions_of(partitions)
-            .for_each(|partition| partition.draining = true);
+            .for_each(|partition| partition.draining.cancel());
         while state
             .partitions_of(partitions)
             .any(|partition| partition.running > 0)
@@ -149,18 +151,18 @@ impl Ledger {
         })
     }
 
-    /// Whether the message may be handled now. If not, it is out of hand: another consumer gets it.
-    pub(crate) fn start(&self, ticket: Ticket) -> bool {
+    /// Whether the message may be handled now. If so, what it gets is cancelled when its partition
+    /// is about to be taken away; if not, it is out of hand: another consumer gets it.
+    pub(crate) fn start(&self, ticket: Ticket) -> Option<CancellationToken> {
         let mut state = self.lock();
-        let startable = state
-            .current(ticket)
-            .filter(|partition| !partition.draining);
-        let Some(partition) = startable else {
+        let startable = state.current(ticket);
+        let Some(partition) = startable.filter(|partition| !partition.draining.is_cancelled())
+        else {
             state.in_hand -= 1;
-            return false;
+            return None;
         };
         partition.running += 1;
-        true
+        Some(partition.draining.clone())
     }
 
     /// The message that was [started](Self::start) is done.
@@ -257,7 +259,7 @@ mod tests {
 
     impl Ledger {
         fn is_draining(&self, partition: i32) -> bool {
-            self.lock().partitions[&partition].draining
+            self.lock().partitions[&partition].draining.is_cancelled()
         }
     }
 
@@ -268,13 +270,13 @@ mod tests {
         let ledger = Ledger::new("orders", 10);
         ledger.assign(&[0]);
         let old = ledger.take(0, 7).unwrap();
-        assert!(ledger.start(old));
+        ledger.start(old).unwrap();
         ledger.forget(&[0]);
         ledger.assign(&[0]);
         let new = ledger.take(0, 7).unwrap();
         ledger.finish(old);
         assert_eq!(ledger.to_store(), []);
-        assert!(ledger.start(new));
+        ledger.start(new).unwrap();
         ledger.finish(new);
         assert_eq!(ledger.to_store(), [(0, 8)]);
         assert_eq!(ledger.to_store(), [], "told once");
@@ -287,14 +289,14 @@ mod tests {
         let running = ledger.take(0, 0).unwrap();
         let waiting = ledger.take(0, 1).unwrap();
         let other = ledger.take(1, 0).unwrap();
-        assert!(ledger.start(running));
+        ledger.start(running).unwrap();
         std::thread::scope(|scope| {
             let drained = scope.spawn(|| ledger.drain(&[0], Duration::from_secs(60)));
             while !ledger.is_draining(0) {
                 std::thread::yield_now();
             }
-            assert!(!ledger.start(waiting));
-            assert!(ledger.start(other), "other partitions go on");
+            assert!(ledger.start(waiting).is_none());
+            assert!(ledger.start(other).is_some(), "other partitions go on");
             ledger.finish(running);
             drained.join().unwrap();
         });
@@ -306,7 +308,7 @@ mod tests {
         let ledger = Ledger::new("orders", 10);
         ledger.assign(&[0]);
         let hanging = ledger.take(0, 0).unwrap();
-        assert!(ledger.start(hanging));
+        ledger.start(hanging).unwrap();
         ledger.drain(&[0], NOW);
         assert_eq!(ledger.to_store(), []);
     }
@@ -333,7 +335,7 @@ mod tests {
                 (pause, resume, held_back)
             );
             let ticket = tickets.next().unwrap();
-            assert!(ledger.start(ticket));
+            ledger.start(ticket).unwrap();
             ledger.finish(ticket);
         }
     }
@@ -343,11 +345,11 @@ mod tests {
         let ledger = Ledger::new("orders", 2 * WINDOW);
         ledger.assign(&[0, 1]);
         let first = ledger.take(0, 0).unwrap();
-        assert!(ledger.start(first));
+        ledger.start(first).unwrap();
         ledger.abandon(first);
         for offset in 1..1_000 {
             let ticket = ledger.take(0, offset).unwrap();
-            assert!(ledger.start(ticket));
+            ledger.start(ticket).unwrap();
             ledger.finish(ticket);
         }
         assert_eq!(ledger.to_store(), []);

@@ -1,10 +1,8 @@
 //! At least once, many at once, and none held up by another.
 
-mod common;
-
 use std::{collections::BTreeSet, sync::Arc};
 
-use common::{Handle, Kafka, Seen, text, until};
+use crate::common::{Handle, Kafka, Seen, text, until};
 use messaging::{FutureRecord, OwnedMessage};
 use tokio::sync::{Barrier, Notify};
 

@@ -1,8 +1,6 @@
 //! The spans around sending and processing: their context, parents, links, attributes and status.
 
-mod common;
-
-use common::{Handle, Kafka, Seen, attribute, spans, until};
+use crate::common::{Handle, Kafka, Seen, attribute, spans, until};
 use messaging::{Failure, FailureClass, FutureRecord, Message, OwnedMessage, ProducerConfig};
 use opentelemetry::{
     Value,
@@ -276,49 +274,61 @@ async fn a_message_without_a_valid_context_starts_a_trace() {
 }
 
 #[tokio::test]
-async fn a_failed_handler_is_an_error_and_the_next_message_is_handled() {
-    let kafka = Kafka::with_topic("failing", 1);
-    let producer = kafka.producer();
-    for payload in ["refused", "panics", "fine"] {
-        producer
-            .send(FutureRecord::to("failing").key("k").payload(payload))
-            .await
-            .unwrap();
-    }
-    let consumer = kafka.consume(Handle(|message: OwnedMessage| async move {
-        match common::text(&message).as_str() {
-            "refused" => Err(Failure {
-                class: FailureClass::Permanent,
-                error_type: "refusal".to_owned(),
-                description: "it was refused".to_owned(),
-            }),
-            "panics" => panic!("a defect"),
+async fn every_attempt_is_a_span_of_its_own() {
+    let kafka = Kafka::with_topic("attempts", 1);
+    kafka
+        .producer()
+        .send(FutureRecord::to("attempts").key("k").payload("v"))
+        .await
+        .unwrap();
+    let tried = Mutex::new(0);
+    let consumer = kafka.consume(Handle(move |_message: OwnedMessage| {
+        let mut tried = tried.lock().unwrap();
+        *tried += 1;
+        let result = match *tried {
+            1 => Err(failure(FailureClass::Unavailable, "away")),
+            2 => Err(failure(FailureClass::Failed, "broken")),
             _ => Ok(()),
-        }
+        };
+        async { result }
     }));
-    until("all are processed", || {
-        spans("process failing")
-            .iter()
-            .any(|span| span.status == Status::Unset)
+    until("the third succeeds", || {
+        spans("process attempts").len() == 3
     })
     .await;
     consumer.stop().await;
-    let processed = spans("process failing");
-    assert_eq!(processed[0].status, Status::error("it was refused"));
-    assert_eq!(
-        attribute(&processed[0], "error.type"),
-        string("refusal").as_ref()
-    );
-    assert_eq!(processed[1].status, Status::error("the handler panicked"));
-    assert_eq!(
-        attribute(&processed[1], "error.type"),
-        string("panic").as_ref()
-    );
-    let fine = processed.last().unwrap();
-    assert_eq!(
-        (&fine.status, attribute(fine, "error.type")),
-        (&Status::Unset, None)
-    );
+    let send = spans("send attempts")[0].span_context.span_id();
+    let attempts = spans("process attempts");
+    let expected = [
+        (None, Status::error("somebody is away"), string("away")),
+        (
+            int(1),
+            Status::error("somebody is broken"),
+            string("broken"),
+        ),
+        (int(2), Status::Unset, None),
+    ];
+    for (attempt, (retry_count, status, error_type)) in attempts.iter().zip(expected) {
+        assert_eq!(attempt.parent_span_id, send, "siblings");
+        let count = attribute(attempt, "orderflow.messaging.retry_count");
+        assert_eq!(count, retry_count.as_ref());
+        assert_eq!(attempt.status, status);
+        assert_eq!(attribute(attempt, "error.type"), error_type.as_ref());
+        let queue_time = attribute(attempt, "orderflow.messaging.queue_time");
+        assert_eq!(
+            queue_time.is_some(),
+            retry_count.is_none(),
+            "only on the first"
+        );
+    }
+}
+
+fn failure(class: FailureClass, error_type: &str) -> Failure {
+    Failure {
+        class,
+        error_type: error_type.to_owned(),
+        description: format!("somebody is {error_type}"),
+    }
 }
 
 #[tokio::test]
