@@ -1,0 +1,67 @@
+//! What the worker asks of orders.
+
+use std::time::Duration;
+
+use domain::{OrderId, OrderStatus};
+use messaging::{Failure, FailureClass};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+use telemetry::http_client::Client;
+use url::Url;
+
+use crate::answer;
+
+const SERVICE: &str = "orders";
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Orders, as the worker sees it.
+#[derive(Debug, Clone)]
+pub struct Orders(Client);
+
+/// All that matters here of what orders says of an order, in a 409 too.
+#[derive(Debug, Deserialize)]
+struct StatusOnly {
+    status: String,
+}
+
+impl Orders {
+    /// Orders at this address.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be set up.
+    pub fn at(url: Url) -> reqwest::Result<Self> {
+        Ok(Self(Client::new(url, TIMEOUT)?))
+    }
+
+    /// Confirms or cancels a pending order. If it is pending no more, what it is stays: the answer
+    /// is the status that the order has now.
+    pub(crate) async fn settle(
+        &self,
+        order: OrderId,
+        wanted: OrderStatus,
+    ) -> Result<OrderStatus, Failure> {
+        let body = json!({ "status": wanted.as_str(), "from": OrderStatus::Pending.as_str() });
+        let path = format!("/orders/{order}/status");
+        let request = self.0.request(Method::PATCH, &path).json(&body);
+        let answer = self.0.send(request).await;
+        let response = answer.map_err(|error| answer::missing(SERVICE, &error))?;
+        if !matches!(response.status(), StatusCode::OK | StatusCode::CONFLICT) {
+            return Err(answer::refused(SERVICE, &response));
+        }
+        let body = response.json::<StatusOnly>().await;
+        let body = body.map_err(|error| answer::missing(SERVICE, &error))?;
+        settled(&body.status)
+    }
+}
+
+fn settled(status: &str) -> Result<OrderStatus, Failure> {
+    match status.parse() {
+        Ok(OrderStatus::Pending) | Err(_) => Err(Failure {
+            class: FailureClass::Failed,
+            error_type: "invalid_answer".to_owned(),
+            description: "orders left the order undecided".to_owned(),
+        }),
+        Ok(status) => Ok(status),
+    }
+}
