@@ -8,8 +8,10 @@ mod host;
 mod jaeger;
 mod model;
 mod otlp;
+mod page;
 mod server;
 mod store;
+mod view;
 
 pub use config::Config;
 pub use server::Viewer;

@@ -14,7 +14,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::config::Config;
 use crate::store::Store;
-use crate::{host, jaeger, otlp};
+use crate::{host, jaeger, otlp, page, view};
 
 /// A viewer whose ports are bound: what connects from now on is answered once [`Viewer::run`] runs.
 pub struct Viewer {
@@ -60,7 +60,7 @@ impl Viewer {
     /// Serves until told to stop, then finishes what it has begun to answer.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let known = from_fn_with_state(self.allowed_hosts, host::only_known);
-        let page = page(&self.store).layer(known.clone());
+        let page = page(&self.store, &stop).layer(known.clone());
         let http = otlp::http_router(Arc::clone(&self.store)).layer(known);
         let grpc = otlp::grpc_router(Arc::clone(&self.store));
         let incoming = TcpIncoming::from(self.otlp_grpc).with_nodelay(Some(true));
@@ -80,8 +80,10 @@ impl Viewer {
     }
 }
 
-fn page(store: &Arc<Store>) -> Router {
+fn page(store: &Arc<Store>, stop: &CancellationToken) -> Router {
     jaeger::router(Arc::clone(store))
+        .merge(view::router(Arc::clone(store), stop.clone()))
+        .merge(page::router())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async { "ok\n" }))
 }

@@ -11,11 +11,11 @@ use super::go;
 use crate::model::{Kind, Span, SpanId};
 
 /// A span as it is answered.
-pub(super) struct Shown {
-    pub(super) span: Arc<Span>,
-    pub(super) id: SpanId,
-    pub(super) parent: Option<SpanId>,
-    pub(super) warnings: Vec<String>,
+pub(crate) struct Shown {
+    pub(crate) span: Arc<Span>,
+    pub(crate) id: SpanId,
+    pub(crate) parent: Option<SpanId>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The spans as they came.
@@ -24,18 +24,14 @@ pub(super) fn as_they_came(spans: &[Arc<Span>]) -> Vec<Shown> {
 }
 
 /// The spans, set right.
-pub(super) fn adjusted(spans: &[Arc<Span>]) -> Vec<Shown> {
+pub(crate) fn adjusted(spans: &[Arc<Span>]) -> Vec<Shown> {
     let mut seen = HashSet::with_capacity(spans.len());
     let once = spans.iter().filter(|span| seen.insert(Arc::clone(span)));
-    let mut shown: Vec<Shown> = once.map(shown_once).collect();
+    let mut shown: Vec<Shown> = once.map(shown).collect();
     part_servers_from_clients(&mut shown);
     remark_on_times(&mut shown);
     remark_on_links(&mut shown);
     shown
-}
-
-fn shown_once(span: &Arc<Span>) -> Shown {
-    shown(span)
 }
 
 fn shown(span: &Arc<Span>) -> Shown {

@@ -23,9 +23,11 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 
+pub(crate) use adjust::{Shown, adjusted};
 use answer::{ApiError, Problem};
 pub(crate) use ids::parse_trace_id;
 use query::{Params, TraceQuery};
+pub(crate) use tags::matches as tag_matches;
 
 use crate::store::{Store, Trace};
 

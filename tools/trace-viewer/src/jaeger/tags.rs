@@ -65,7 +65,7 @@ fn go_type(json: &Json) -> &'static str {
 }
 
 /// True when the span has that tag with that value.
-pub(super) fn matches(span: &Span, key: &str, value: &str) -> bool {
+pub(crate) fn matches(span: &Span, key: &str, value: &str) -> bool {
     let has = |attributes: &[Attribute]| {
         attributes
             .iter()

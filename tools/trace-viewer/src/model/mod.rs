@@ -54,12 +54,6 @@ impl Span {
         self.end.max(self.start.saturating_add(1))
     }
 
-    /// Nanoseconds from start to end, zero when the end is not after the start.
-    #[must_use]
-    pub(crate) fn duration(&self) -> u64 {
-        self.end.saturating_sub(self.start)
-    }
-
     /// True when the sender says that it failed.
     #[must_use]
     pub(crate) fn failed(&self) -> bool {

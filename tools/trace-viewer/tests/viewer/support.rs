@@ -9,20 +9,20 @@ use tokio_util::sync::CancellationToken;
 use trace_viewer::{Config, Viewer};
 
 /// A running viewer; it stops with the test.
-pub struct Running {
-    pub page: SocketAddr,
-    pub otlp_grpc: SocketAddr,
-    pub otlp_http: SocketAddr,
-    pub client: reqwest::Client,
-    pub stop: CancellationToken,
-    pub served: JoinHandle<anyhow::Result<()>>,
+pub(crate) struct Running {
+    pub(crate) page: SocketAddr,
+    pub(crate) otlp_grpc: SocketAddr,
+    pub(crate) otlp_http: SocketAddr,
+    pub(crate) client: reqwest::Client,
+    pub(crate) stop: CancellationToken,
+    pub(crate) served: JoinHandle<anyhow::Result<()>>,
 }
 
-pub async fn start() -> Running {
+pub(crate) async fn start() -> Running {
     start_with(&[]).await
 }
 
-pub async fn start_with(arguments: &[&str]) -> Running {
+pub(crate) async fn start_with(arguments: &[&str]) -> Running {
     let ports = [
         "trace-viewer",
         "--port=0",
@@ -43,7 +43,7 @@ pub async fn start_with(arguments: &[&str]) -> Running {
 }
 
 impl Running {
-    pub async fn get(&self, path: &str) -> reqwest::Response {
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         self.client
             .get(format!("http://{}{path}", self.page))
             .send()
@@ -51,7 +51,7 @@ impl Running {
             .unwrap()
     }
 
-    pub async fn get_json(&self, path: &str) -> Value {
+    pub(crate) async fn get_json(&self, path: &str) -> Value {
         let response = self.get(path).await;
         assert!(
             response.status().is_success(),
@@ -61,7 +61,11 @@ impl Running {
         response.json().await.unwrap()
     }
 
-    pub async fn send_json(&self, path: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
+    pub(crate) async fn send_json(
+        &self,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> reqwest::Response {
         let url = format!("http://{}{path}", self.otlp_http);
         let request = self
             .client
@@ -72,13 +76,13 @@ impl Running {
 }
 
 /// A file of `tests/fixtures`.
-pub fn fixture(name: &str) -> String {
+pub(crate) fn fixture(name: &str) -> String {
     let path = format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// The names of a folder of `tests/fixtures`.
-pub fn fixtures(folder: &str) -> Vec<String> {
+pub(crate) fn fixtures(folder: &str) -> Vec<String> {
     let path = format!("{}/tests/fixtures/{folder}", env!("CARGO_MANIFEST_DIR"));
     let files = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
     let files = files.filter(|entry| entry.file_type().unwrap().is_file());

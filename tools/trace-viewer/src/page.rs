@@ -1,0 +1,52 @@
+//! The page: a few files that are part of the program, no build step, nothing from elsewhere.
+
+use axum::Router;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+/// Only this server's own files, and nothing inline: what a span says can't become script or style.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// The files, and the page itself at every address that it makes up.
+pub(crate) fn router() -> Router {
+    Router::new()
+        .route("/", file(HTML, include_str!("page/index.html")))
+        .route("/search", file(HTML, include_str!("page/index.html")))
+        .route("/order/{id}", file(HTML, include_str!("page/index.html")))
+        .route("/trace/{id}", file(HTML, include_str!("page/index.html")))
+        .route("/page/style.css", file(CSS, include_str!("page/style.css")))
+        .route("/page/icon.svg", file(SVG, include_str!("page/icon.svg")))
+        .route("/page/app.js", file(JS, include_str!("page/app.js")))
+        .route("/page/dom.js", file(JS, include_str!("page/dom.js")))
+        .route("/page/format.js", file(JS, include_str!("page/format.js")))
+        .route("/page/list.js", file(JS, include_str!("page/list.js")))
+        .route("/page/trace.js", file(JS, include_str!("page/trace.js")))
+        .route("/page/rows.js", file(JS, include_str!("page/rows.js")))
+        .route("/page/axis.js", file(JS, include_str!("page/axis.js")))
+        .route(
+            "/page/details.js",
+            file(JS, include_str!("page/details.js")),
+        )
+}
+
+fn file(content_type: &'static str, text: &'static str) -> axum::routing::MethodRouter {
+    get(async move || {
+        let headers = [
+            (CONTENT_TYPE, content_type),
+            (CONTENT_SECURITY_POLICY, POLICY),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (REFERRER_POLICY, "no-referrer"),
+            (CACHE_CONTROL, "no-cache"),
+        ];
+        (headers, text).into_response()
+    })
+}

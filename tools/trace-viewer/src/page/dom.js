@@ -1,0 +1,58 @@
+// Elements, made by hand. Text becomes text nodes only: what a span says can't become markup.
+
+/** h('a', {href, class, onclick}, 'text', child, [children], null) */
+export function h(tag, props, ...children) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(props ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith('on')) element.addEventListener(key.slice(2), value);
+    else if (key === 'style') Object.assign(element.style, value);
+    else element.setAttribute(key, value === true ? '' : value);
+  }
+  add(element, children);
+  return element;
+}
+
+export function replace(element, ...children) {
+  element.textContent = '';
+  add(element, children);
+}
+
+function add(element, children) {
+  for (const child of children.flat(9)) {
+    if (child !== null && child !== undefined && child !== false) element.append(child);
+  }
+}
+
+/** A button that copies a text and says so. */
+export function copyButton(text, what) {
+  const button = h('button', { type: 'button', class: 'copy', 'aria-label': `Copy ${what}`, title: `Copy ${what}` }, '⧉');
+  button.addEventListener('click', async event => {
+    event.stopPropagation();
+    await navigator.clipboard.writeText(text);
+    button.textContent = '✓';
+    setTimeout(() => { button.textContent = '⧉'; }, 1200);
+  });
+  return button;
+}
+
+/** The colour of a service: the same in every trace, unless two would share one. */
+export function lanes(services) {
+  const taken = new Set();
+  const lane = {};
+  for (const service of services) {
+    let at = hash(service) % LANES;
+    while (taken.has(at) && taken.size < LANES) at = (at + 1) % LANES;
+    taken.add(at);
+    lane[service] = `lane${at}`;
+  }
+  return lane;
+}
+
+const LANES = 8;
+
+function hash(text) {
+  let sum = 7;
+  for (const char of text) sum = (sum * 31 + char.codePointAt(0)) >>> 0;
+  return sum;
+}

@@ -1,0 +1,95 @@
+//! Why a span failed: the innermost failure under it, in the words of whoever caused it.
+
+use std::fmt;
+
+use super::super::tree::{Node, Tree};
+use crate::model::{Kind, Span, Value, find};
+
+/// Who failed, and how.
+pub(super) struct Cause<'a> {
+    service: &'a str,
+    answered: Option<i64>,
+    said: Option<&'a str>,
+}
+
+impl<'a> Cause<'a> {
+    /// Follows the failed children down, the last of each; the lowest that was answered by HTTP names the
+    /// culprit, the lowest of all says why.
+    pub(super) fn of(tree: &'a Tree, failed: usize) -> Self {
+        let mut at = failed;
+        let mut call = None;
+        loop {
+            let node = &tree.nodes[at];
+            if node.span.kind == Kind::Client && status(&node.span).is_some() {
+                call = Some(node);
+            }
+            let failed = |child: &&usize| tree.nodes[**child].span.failed();
+            match node.children.iter().rev().find(failed) {
+                Some(child) => at = *child,
+                None => break,
+            }
+        }
+        let deepest = &tree.nodes[at];
+        let said = said(&deepest.span);
+        match call {
+            Some(call) => Self {
+                service: callee(tree, call),
+                answered: status(&call.span),
+                said,
+            },
+            None => Self {
+                service: &deepest.span.resource.service,
+                answered: own_status(deepest),
+                said,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.answered, self.said) {
+            (Some(code), Some(said)) => write!(f, "{} answered {code} ({said})", self.service),
+            (Some(code), None) => write!(f, "{} answered {code}", self.service),
+            (None, Some(said)) => write!(f, "{}: {said}", self.service),
+            (None, None) => write!(f, "{} failed", self.service),
+        }
+    }
+}
+
+fn status(span: &Span) -> Option<i64> {
+    span.attribute("http.response.status_code")
+        .and_then(Value::as_int)
+}
+
+fn own_status(node: &Node) -> Option<i64> {
+    (node.span.kind == Kind::Server)
+        .then(|| status(&node.span))
+        .flatten()
+}
+
+/// The service that answered; its address when its span is not there.
+fn callee<'a>(tree: &'a Tree, call: &'a Node) -> &'a str {
+    let mut children = call.children.iter().map(|child| &tree.nodes[*child].span);
+    let server = children.find(|child| child.kind == Kind::Server);
+    match server {
+        Some(server) => &server.resource.service,
+        None => call
+            .span
+            .text("server.address")
+            .unwrap_or(&call.span.resource.service),
+    }
+}
+
+/// The status' message, the exception's, or the kind of error when it says more than a number.
+fn said(span: &Span) -> Option<&str> {
+    let message = Some(&*span.status.message).filter(|message| !message.is_empty());
+    let exception =
+        span.events.iter().rev().find_map(|event| {
+            find(&event.attributes, "exception.message").and_then(Value::as_text)
+        });
+    let kind = span
+        .text("error.type")
+        .filter(|kind| kind.parse::<u16>().is_err());
+    message.or(exception).or(kind)
+}
