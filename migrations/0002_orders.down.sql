@@ -1,0 +1,2 @@
+DROP TABLE orders.order_items;
+DROP TABLE orders.orders;

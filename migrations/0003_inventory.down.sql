@@ -1,0 +1,2 @@
+DROP TABLE inventory.reservations;
+DROP TABLE inventory.items;

@@ -1,0 +1,2 @@
+DROP TABLE email.transport;
+DROP TABLE email.mails;
