@@ -3,7 +3,7 @@
 
 import { human } from './format.js';
 
-const BREAK_WIDTH = 0.055;
+const BREAK_WIDTH = 0.07;
 /** A gap is cut out when it is longer than this part of the time in which something happens. */
 const WORTH_CUTTING = 0.35;
 
@@ -66,7 +66,8 @@ function ticks(pieces, scale) {
       const x = piece.x + (time - piece.from) * scale;
       const label = afterBreak ? (time === first ? human(time) : `+${human(time - first)}`) : time === 0 ? '0' : human(time);
       const crowded = found.length > 0 && x - found.at(-1).x < 0.06;
-      if (!crowded && x < 0.985) found.push({ x, label });
+      const cutOff = time > first && piece.x + piece.width - x < 0.05;
+      if (!crowded && !cutOff) found.push({ x, label });
     }
   }
   return found;

@@ -1,14 +1,16 @@
 // Everything about one span.
 
-import { copyButton, h } from './dom.js';
+import { breakable, copyButton, h } from './dom.js';
 import { between, clock, exactTime, human, sql, timeOfDay } from './format.js';
 
 const GROUPS = [
   ['Messaging', ['messaging.', 'orderflow.messaging.', 'orderflow.outbox.']],
-  ['HTTP', ['http.', 'url.', 'user_agent.', 'client.', 'network.', 'server.']],
   ['Database', ['db.']],
-  ['Exception', ['exception.', 'error.']],
+  ['HTTP', ['http.', 'url.', 'user_agent.']],
+  ['Error', ['exception.', 'error.']],
 ];
+/** What belongs to whichever of the groups above there is. */
+const PEERS = ['server.', 'client.', 'network.'];
 
 const LEVELS = [[17, 'error'], [13, 'warn'], [9, 'info'], [5, 'debug'], [0, 'trace']];
 
@@ -79,11 +81,13 @@ const reason = link => link.attributes.map(([key, , value]) => h('div', { class:
 
 function groups(attributes) {
   const left = new Set(attributes);
-  const sections = GROUPS.map(([title, prefixes]) => {
-    const mine = attributes.filter(attribute => left.has(attribute) && prefixes.some(prefix => attribute[0].startsWith(prefix)));
+  const take = prefixes => {
+    const mine = [...left].filter(([key]) => prefixes.some(prefix => key.startsWith(prefix)));
     mine.forEach(attribute => left.delete(attribute));
-    return [title, mine];
-  });
+    return mine;
+  };
+  const sections = GROUPS.map(([title, prefixes]) => [title, take(prefixes)]);
+  sections.find(([, mine]) => mine.length > 0)?.[1].push(...take(PEERS));
   const rest = [['Attributes', [...left]], ...sections];
   return rest.filter(([, mine]) => mine.length > 0).map(([title, mine]) => h('section', {}, h('h3', {}, title), table(mine)));
 }
@@ -91,7 +95,7 @@ function groups(attributes) {
 function table(attributes) {
   const sorted = attributes.toSorted((a, b) => a[0] < b[0] ? -1 : 1);
   return h('table', { class: 'attributes' }, h('tbody', {}, sorted.map(([key, type, value]) =>
-    h('tr', {}, h('th', { scope: 'row' }, key), h('td', { class: type }, shown(key, type, value), copyButton(value, key))))));
+    h('tr', {}, h('th', { scope: 'row' }, breakable(key)), h('td', { class: type }, shown(key, type, value), copyButton(value, key))))));
 }
 
 function shown(key, type, value) {

@@ -26,21 +26,28 @@ function add(element, children) {
 
 /** A button that copies a text and says so. */
 export function copyButton(text, what) {
-  const button = h('button', { type: 'button', class: 'copy', 'aria-label': `Copy ${what}`, title: `Copy ${what}` }, '⧉');
+  const button = h('button', { type: 'button', class: 'copy', 'aria-label': `Copy ${what}`, title: `Copy ${what}` });
   button.addEventListener('click', async event => {
     event.stopPropagation();
     await navigator.clipboard.writeText(text);
-    button.textContent = '✓';
-    setTimeout(() => { button.textContent = '⧉'; }, 1200);
+    button.classList.add('done');
+    setTimeout(() => button.classList.remove('done'), 1200);
   });
   return button;
 }
 
-/** The colour of a service: the same in every trace, unless two would share one. */
+/** A dotted name that may be broken after its dots. */
+export const breakable = name => name.split(/(?<=[._])/).flatMap(part => [part, h('wbr')]);
+
+const LANES = 8;
+/** Chosen so that OrderFlow's own services do not share a colour. */
+const SEED = 131175;
+
+/** The colours of services: each by its name, the same everywhere, unless two would share one. */
 export function lanes(services) {
   const taken = new Set();
   const lane = {};
-  for (const service of services) {
+  for (const service of [...services].sort()) {
     let at = hash(service) % LANES;
     while (taken.has(at) && taken.size < LANES) at = (at + 1) % LANES;
     taken.add(at);
@@ -49,10 +56,8 @@ export function lanes(services) {
   return lane;
 }
 
-const LANES = 8;
-
 function hash(text) {
-  let sum = 7;
-  for (const char of text) sum = (sum * 31 + char.codePointAt(0)) >>> 0;
-  return sum;
+  let sum = SEED;
+  for (const char of text) sum = Math.imul(sum ^ char.codePointAt(0), 16777619) >>> 0;
+  return sum >>> 24;
 }

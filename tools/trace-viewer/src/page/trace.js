@@ -12,6 +12,8 @@ const ROW = 28;
 const OVERSCAN = 12;
 /** A trace that is waited for is looked at again so often. */
 const AGAIN = 1000;
+/** A share of the time is labelled when it is at least so wide; the others are named below. */
+const LABELLED = 0.11;
 
 export async function showTrace(main, id, url) {
   const view = new TraceView(id, url);
@@ -101,19 +103,23 @@ class TraceView {
           h('span', {}, 'Trace ', h('code', {}, id), copyButton(id, 'trace id')),
           h('span', {}, clock(this.trace.start)),
           h('span', {}, `${spans.length} span${spans.length === 1 ? '' : 's'}, ${services} service${services === 1 ? '' : 's'}`),
-          errors > 0 ? h('button', { type: 'button', class: 'errors', onclick: () => this.nextError() }, `${errors} error${errors === 1 ? '' : 's'}`) : null)));
+          errors > 0 ? h('button', { type: 'button', class: 'errors', onclick: () => this.nextError() }, `${errors} failed: show`) : null)));
   }
 
   drawShares() {
-    const total = this.trace.shares.reduce((sum, share) => sum + Number(share.time), 0);
+    const sum = shares => shares.reduce((sum, share) => sum + Number(share.time), 0);
+    const work = sum(this.trace.shares.filter(share => share.kind === 'service'));
+    // A long wait is not drawn to scale, or nothing else could be seen; its label tells the truth.
+    const drawn = ({ kind, time }) => kind === 'service' ? Number(time) : Math.min(Number(time), work * 0.6);
+    const width = this.trace.shares.reduce((sum, share) => sum + drawn(share), 0);
     const share = ({ kind, name, time }) => {
-      const part = Number(time) / total;
+      const part = drawn({ kind, time }) / width;
       const text = `${kind === 'queue' ? 'in the queue' : name} ${human(Number(time))}`;
       return h('div', { class: `share ${kind === 'service' ? this.lane[name] : kind}`, style: { flexGrow: Math.max(part, 0.004) }, title: text },
-        part > 0.07 ? h('span', {}, text) : null);
+        part > LABELLED ? h('span', {}, text) : null);
     };
     const named = new Set(this.trace.shares.map(share => share.name));
-    const small = this.trace.shares.filter(share => Number(share.time) / total <= 0.07);
+    const small = this.trace.shares.filter(share => drawn(share) / width <= LABELLED);
     const silent = Object.keys(this.lane).filter(name => !named.has(name)).map(name => ({ kind: 'service', name, time: '0' }));
     replace(this.shares, h('div', { class: 'bar' }, this.trace.shares.map(share)),
       h('ul', {}, [...small, ...silent].map(({ kind, name, time }) => h('li', {},
@@ -128,9 +134,9 @@ class TraceView {
     const withChildren = this.trace.spans.filter(span => span.children.length > 0);
     replace(this.tools,
       h('button', { type: 'button', onclick: () => { this.folded.clear(); this.draw(); } }, 'Unfold all'),
-      h('button', { type: 'button', onclick: () => { this.folded = new Set(withChildren.filter(span => span.depth > 0).map(span => span.id)); this.draw(); } }, 'Fold'),
+      h('button', { type: 'button', onclick: () => { this.folded = new Set(withChildren.filter(span => span.depth > 0).map(span => span.id)); this.draw(); } }, 'Fold all'),
       cut ? check('true scale', this.trueScale, event => { this.trueScale = event.target.checked; this.address(); this.draw(); }, 'Do not cut idle stretches out of the time axis') : null,
-      h('span', { class: 'legend' }, h('i', { class: 'queue' }), 'in the queue', h('i', { class: 'path' }), 'critical path: what the end waited for'),
+      h('span', { class: 'legend' }, h('i', { class: 'queue' }), 'in the queue', h('i', { class: 'line' }), 'critical path: what the end waited for'),
       h('span', { class: 'keys' }, h('kbd', {}, '↑'), h('kbd', {}, '↓'), ' move ', h('kbd', {}, '←'), h('kbd', {}, '→'), ' fold ', h('kbd', {}, 'e'), ' next error ', h('kbd', {}, 'Esc'), ' close'));
   }
 
@@ -138,7 +144,7 @@ class TraceView {
     const percent = x => `${100 * x}%`;
     replace(this.scale,
       this.axis.ticks.map(tick => h('span', { class: 'tick', style: { left: percent(tick.x) } }, tick.label)),
-      this.axis.breaks.map(piece => h('span', { class: 'cut', style: { left: percent(piece.x), width: percent(piece.width) }, title: `${human(piece.to - piece.from)} in which nothing happened are left out` }, `⫽ ${human(piece.to - piece.from)}`)));
+      this.axis.breaks.map(piece => h('span', { class: 'cut', style: { left: percent(piece.x), width: percent(piece.width) }, title: `${human(piece.to - piece.from)} in which nothing happened are left out` }, h('small', {}, 'left out'), human(piece.to - piece.from))));
     replace(this.bands, h('div', { class: 'area' },
       this.axis.ticks.map(tick => h('i', { class: 'tick', style: { left: percent(tick.x) } })),
       this.axis.breaks.map(piece => h('i', { class: 'cut', style: { left: percent(piece.x), width: percent(piece.width) } }))));
@@ -163,12 +169,15 @@ class TraceView {
     const element = h('div', {
       class: classes.filter(Boolean).join(' '), role: 'row', id: `row-${at}`, style: { top: `${at * ROW}px` },
       'aria-rowindex': at + 1, 'aria-level': row.depth + 1, 'aria-selected': String(selected), 'aria-expanded': unfolds ? String(open) : null,
-    }, h('div', { class: 'names', role: 'gridcell' }, this.guides(row.depth), twisty(unfolds, open), this.name(row)),
+    }, h('div', { class: 'names', role: 'gridcell' }, this.guides(row.depth), twisty(unfolds, open), h('span', { class: 'label' }, this.name(row)), row.type === 'span' ? badges(span) : null),
       h('div', { class: 'area', role: 'gridcell' }, row.type === 'missing' ? null : this.bars(row)));
     element.addEventListener('click', event => {
       if (event.target.closest('.twisty') && unfolds) this.toggle(row);
       else if (row.type === 'group') this.toggle(row);
-      else if (span) this.select(span.id);
+      else if (span) {
+        this.select(span.id);
+        this.reveal();
+      }
     });
     return element;
   }
@@ -186,7 +195,7 @@ class TraceView {
     if (type === 'pause') return h('span', { class: 'quiet' }, 'pause before the next attempt');
     const count = type === 'group' ? h('b', { class: 'count' }, `${row.spans.length} ×`) : null;
     return [h('i', { class: `lane ${this.lane[span.service]}`, 'aria-hidden': 'true' }), h('span', { class: 'service' }, span.service), ' ', count,
-      h('span', { class: 'operation', title: span.name }, span.name || '(no name)'), type === 'span' ? badges(span) : null];
+      h('span', { class: 'operation', title: span.name }, span.name || '(no name)')];
   }
 
   bars(row) {
@@ -277,11 +286,13 @@ class TraceView {
       at = this.rows.findIndex(row => row.type === 'span' && row.span === span);
     }
     const top = this.grid.getBoundingClientRect().top + at * ROW;
-    if (top < 130 || top > innerHeight - 80) scrollBy(0, top - innerHeight / 3);
+    const bottom = getComputedStyle(this.aside).position === 'fixed' ? this.aside.getBoundingClientRect().top : innerHeight;
+    if (top < 130 || top > bottom - 2 * ROW) scrollBy(0, top - Math.max(130, bottom / 3));
   }
 
   nextError() {
-    const failed = this.trace.spans.filter(span => span.failed);
+    // Where it began to fail, not all that failed because of it.
+    const failed = this.trace.spans.filter(span => span.failed && !span.children.some(child => child.failed));
     if (failed.length === 0) return;
     const at = failed.findIndex(span => span.id === this.selected);
     this.select(failed[(at + 1) % failed.length].id);

@@ -23,6 +23,15 @@ pub(super) fn human(nanos: u64) -> String {
     }
 }
 
+/// Time that is still passing, in whole seconds: it would flicker else.
+pub(super) fn passed(nanos: u64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    match nanos / SECOND {
+        0 => "0 s".to_owned(),
+        seconds => human(seconds * SECOND),
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 fn digits(nanos: u64, unit: u64, name: &str) -> String {
     let amount = nanos as f64 / unit as f64;

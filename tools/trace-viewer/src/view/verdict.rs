@@ -6,11 +6,13 @@
 mod cause;
 mod order;
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::critical::CriticalPath;
 use super::messages::{destination, is_dead_letter, is_replay, is_unprocessed, queue_time};
-use super::time::human;
+use super::time::{human, passed};
 use super::tree::{Node, Tree};
 use crate::model::Kind;
 use cause::Cause;
@@ -18,6 +20,9 @@ use order::Outcome;
 
 /// After this a message is not waited for any more.
 const GIVEN_UP: u64 = 15 * 60 * 1_000_000_000;
+
+/// So many equal calls are one too many.
+const REPEATED: usize = 10;
 
 /// What became of a trace.
 #[derive(Debug, Serialize, PartialEq, Eq)]
@@ -55,11 +60,9 @@ impl Verdict {
 
 /// The verdict on a trace, at that time (nanoseconds since 1970).
 pub(super) fn of(tree: &Tree, path: &CriticalPath, now: u64) -> Verdict {
-    let (start, end) = tree.bounds();
-    let took = human(end - start);
     let outcome = order::outcome(tree);
     if let Some(dead) = last(tree, |node| is_dead_letter(&node.span))
-        && !replayed_well(tree, dead)
+        && !handled_under(tree, dead)
     {
         return given_up(tree, dead, &outcome, now);
     }
@@ -71,126 +74,136 @@ pub(super) fn of(tree: &Tree, path: &CriticalPath, now: u64) -> Verdict {
     if let Some(message) = last(tree, |node| is_unprocessed(tree, node)) {
         return waiting(tree, message, now);
     }
-    if let Some(root) = tree.root().filter(|root| root.span.failed()) {
-        let cause = Cause::of(tree, position(tree, root));
-        return Verdict::new(Tone::Bad, format!("Failed after {took}"), cause.to_string());
+    ended(tree, path, outcome, now)
+}
+
+/// Nothing is under way any more.
+fn ended(tree: &Tree, path: &CriticalPath, outcome: Outcome, now: u64) -> Verdict {
+    let (start, end) = tree.bounds();
+    let took = human(end - start);
+    if let Some(root) = tree
+        .nodes
+        .iter()
+        .position(|node| node.parent.is_none() && node.span.failed())
+    {
+        let cause = Cause::of(tree, root).times(1);
+        return Verdict::new(Tone::Bad, format!("Failed after {took}"), cause);
     }
     match outcome {
-        Outcome::Confirmed => Verdict::new(
-            Tone::Good,
-            format!("Confirmed in {took}"),
-            shares(tree, path),
-        ),
+        Outcome::Confirmed => confirmed(tree, path, &took),
         Outcome::Cancelled(why) => Verdict::new(Tone::Warn, format!("Cancelled in {took}"), why),
         Outcome::Accepted if now.saturating_sub(end) < GIVEN_UP => {
-            let waited = human(now.saturating_sub(end));
-            let detail = format!("nothing sent yet ({waited})");
+            let detail = format!("not sent yet ({})", passed(now.saturating_sub(end)));
             Verdict::new(Tone::Open, format!("Accepted in {took}"), detail)
         }
         Outcome::Accepted => {
             Verdict::new(Tone::Bad, format!("Accepted in {took}"), "never seen sent")
         }
-        Outcome::NoOrder => plain(tree, path, &took),
+        Outcome::NoOrder => done(tree, path, &took),
     }
 }
 
+/// At the first attempt, or at last.
+fn confirmed(tree: &Tree, path: &CriticalPath, took: &str) -> Verdict {
+    let failures = failed_consumers(tree);
+    let Some(latest) = failures.last() else {
+        return Verdict::new(
+            Tone::Good,
+            format!("Confirmed in {took}"),
+            shares(tree, path),
+        );
+    };
+    let replayed = tree.nodes.iter().any(|node| is_replay(tree, node));
+    let how = if replayed {
+        "after a replay"
+    } else {
+        "after another attempt"
+    };
+    let before = Cause::of(tree, *latest).times(failures.len());
+    Verdict::new(
+        Tone::Good,
+        format!("Confirmed in {took} {how}"),
+        format!("before, {before}"),
+    )
+}
+
 /// A trace that is no order's and whose root did not fail.
-fn plain(tree: &Tree, path: &CriticalPath, took: &str) -> Verdict {
-    let failed = tree.nodes.iter().filter(|node| node.span.failed()).count();
-    let shares = shares(tree, path);
-    match failed {
-        0 => Verdict::new(Tone::Good, format!("Done in {took}"), shares),
-        1 => Verdict::new(
-            Tone::Warn,
-            format!("Done in {took}"),
-            "one span failed on the way",
-        ),
+fn done(tree: &Tree, path: &CriticalPath, took: &str) -> Verdict {
+    let headline = format!("Done in {took}");
+    match tree.nodes.iter().filter(|node| node.span.failed()).count() {
+        0 => Verdict::new(Tone::Good, headline, shares(tree, path)),
+        1 => Verdict::new(Tone::Warn, headline, "one span failed on the way"),
         many => Verdict::new(
             Tone::Warn,
-            format!("Done in {took}"),
+            headline,
             format!("{many} spans failed on the way"),
         ),
     }
 }
 
 fn given_up(tree: &Tree, dead: usize, outcome: &Outcome, now: u64) -> Verdict {
-    let replay = last(tree, |node| is_replay(tree, node));
-    let fate = match replay {
+    let (cause, tried) = tried(tree, dead);
+    let fate = match last(tree, |node| is_replay(tree, node)) {
         None => "not replayed",
         Some(replay) if is_unprocessed(tree, &tree.nodes[replay]) => {
-            let waited = now.saturating_sub(tree.nodes[replay].span.start);
-            let detail = format!("{}; replayed {} ago", tried(tree, dead), human(waited));
+            let waited = passed(now.saturating_sub(tree.nodes[replay].span.start));
+            let detail = format!("{tried}; dead-lettered; replayed {waited} ago");
             return Verdict::new(Tone::Open, "Replayed, not processed yet", detail);
         }
         Some(_) => "replayed, and failed again",
     };
-    let detail = format!("{}; dead-lettered; {fate}", tried(tree, dead));
-    Verdict::new(Tone::Bad, failed_headline(outcome), detail)
+    let detail = format!("{tried}; dead-lettered; {fate}");
+    Verdict::new(Tone::Bad, failed_headline(outcome, &cause), detail)
 }
 
 fn failing(tree: &Tree, failed: usize, outcome: &Outcome, now: u64) -> Verdict {
     let since = now.saturating_sub(tree.nodes[failed].span.end);
+    let (cause, tried) = tried(tree, failed);
     if since > GIVEN_UP {
-        let detail = format!("{}; not tried again", tried(tree, failed));
-        return Verdict::new(Tone::Bad, failed_headline(outcome), detail);
+        let detail = format!("{tried}; not tried again");
+        return Verdict::new(Tone::Bad, failed_headline(outcome, &cause), detail);
     }
-    let detail = format!(
-        "{} so far; last tried {} ago",
-        tried(tree, failed),
-        human(since)
-    );
+    let detail = format!("{tried} so far, the last time {} ago", passed(since));
     Verdict::new(Tone::Open, "Trying again", detail)
 }
 
-fn failed_headline(outcome: &Outcome) -> &'static str {
+fn failed_headline(outcome: &Outcome, cause: &Cause) -> &'static str {
     match outcome {
+        Outcome::Confirmed if cause.is_mail() => "Confirmed, mail failed",
+        Outcome::Cancelled(_) if cause.is_mail() => "Cancelled, mail failed",
         Outcome::Confirmed => "Confirmed, but not finished",
         Outcome::Cancelled(_) => "Cancelled, but not finished",
         Outcome::Accepted | Outcome::NoOrder => "Failed",
     }
 }
 
-/// `email answered 500 three times`, of the attempts that led here.
-fn tried(tree: &Tree, last: usize) -> String {
+/// Why the attempts up to this failed, and the same in words.
+fn tried(tree: &Tree, last: usize) -> (Cause<'_>, String) {
     let until = tree.nodes[last].span.start;
-    let attempts: Vec<usize> = failed_consumers(tree)
+    let attempts = failed_consumers(tree).into_iter();
+    let attempts: Vec<_> = attempts
         .filter(|at| tree.nodes[*at].span.start <= until)
         .collect();
-    let Some(latest) = attempts.last() else {
-        return Cause::of(tree, last).to_string();
-    };
-    let cause = Cause::of(tree, *latest).to_string();
-    match attempts.len() {
-        1 => cause,
-        2 => format!("{cause} twice"),
-        many => format!("{cause} {} times", in_words(many)),
-    }
+    let cause = Cause::of(tree, attempts.last().copied().unwrap_or(last));
+    let words = cause.times(attempts.len());
+    (cause, words)
 }
 
-fn in_words(number: usize) -> String {
-    const WORDS: [&str; 8] = [
-        "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    ];
-    let word = number.checked_sub(3).and_then(|at| WORDS.get(at));
-    word.map_or_else(|| number.to_string(), |word| (*word).to_owned())
-}
-
-fn failed_consumers(tree: &Tree) -> impl Iterator<Item = usize> {
-    let mut all: Vec<usize> = (0..tree.nodes.len())
-        .filter(|at| tree.nodes[*at].span.kind == Kind::Consumer && tree.nodes[*at].span.failed())
-        .collect();
+fn failed_consumers(tree: &Tree) -> Vec<usize> {
+    let failed =
+        |at: &usize| tree.nodes[*at].span.kind == Kind::Consumer && tree.nodes[*at].span.failed();
+    let mut all: Vec<usize> = (0..tree.nodes.len()).filter(failed).collect();
     all.sort_by_key(|at| tree.nodes[*at].span.start);
-    all.into_iter()
+    all
 }
 
-fn replayed_well(tree: &Tree, dead: usize) -> bool {
+fn handled_under(tree: &Tree, dead: usize) -> bool {
     let handled = |node: &Node| node.span.kind == Kind::Consumer && !node.span.failed();
     tree.subtree(dead).any(handled)
 }
 
 fn waiting(tree: &Tree, message: usize, now: u64) -> Verdict {
     let span = &tree.nodes[message].span;
-    let waited = now.saturating_sub(span.start);
     let topic = destination(span);
     let later = |node: &Node| node.missing.is_some() && node.span.start >= span.start;
     if tree.nodes.iter().any(later) {
@@ -200,7 +213,8 @@ fn waiting(tree: &Tree, message: usize, now: u64) -> Verdict {
             "its process span has not come yet",
         );
     }
-    let waited_for = human(waited);
+    let waited = now.saturating_sub(span.start);
+    let waited_for = passed(waited);
     if waited > GIVEN_UP {
         let detail = format!("sent to {topic} {waited_for} ago");
         return Verdict::new(Tone::Bad, "Never seen processed", detail);
@@ -212,7 +226,7 @@ fn waiting(tree: &Tree, message: usize, now: u64) -> Verdict {
     )
 }
 
-/// `41 ms in the queue, 180 ms in email`.
+/// `41 ms in the queue, 180 ms in email`; and what was asked for over and over.
 fn shares(tree: &Tree, path: &CriticalPath) -> String {
     let mut shares = Vec::new();
     let queue: u64 = tree
@@ -233,7 +247,29 @@ fn shares(tree: &Tree, path: &CriticalPath) -> String {
     {
         shares.push(format!("{} in {service}", human(*time)));
     }
+    if let Some((name, times)) = repeated(tree) {
+        shares.push(format!("{times} times {name}"));
+    }
     shares.join(", ")
+}
+
+/// The same call from the same place, so often that one call for all would have been the thing (N+1).
+fn repeated(tree: &Tree) -> Option<(&str, usize)> {
+    let mut times: HashMap<(usize, &str), usize> = HashMap::new();
+    for node in tree
+        .nodes
+        .iter()
+        .filter(|node| node.span.kind == Kind::Client)
+    {
+        if let Some(parent) = node.parent.filter(|_| node.children.is_empty()) {
+            *times.entry((parent, &node.span.name)).or_default() += 1;
+        }
+    }
+    let most = times
+        .into_iter()
+        .max_by_key(|(place, times)| (*times, std::cmp::Reverse(*place)));
+    most.map(|((_, name), times)| (name, times))
+        .filter(|(_, times)| *times >= REPEATED)
 }
 
 /// The latest by its start.
@@ -241,11 +277,4 @@ fn last(tree: &Tree, is: impl Fn(&Node) -> bool) -> Option<usize> {
     let all = tree.nodes.iter().enumerate().filter(|(_, node)| is(node));
     all.max_by_key(|(_, node)| node.span.start)
         .map(|(at, _)| at)
-}
-
-fn position(tree: &Tree, wanted: &Node) -> usize {
-    tree.nodes
-        .iter()
-        .position(|node| std::ptr::eq(node, wanted))
-        .unwrap_or_default()
 }

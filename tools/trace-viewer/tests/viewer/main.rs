@@ -4,4 +4,7 @@
 
 mod jaeger_api;
 mod otlp;
+#[path = "../../examples/sample_traces/samples.rs"]
+mod samples;
 mod support;
+mod view;

@@ -1,7 +1,5 @@
 //! Why a span failed: the innermost failure under it, in the words of whoever caused it.
 
-use std::fmt;
-
 use super::super::tree::{Node, Tree};
 use crate::model::{Kind, Span, Value, find};
 
@@ -46,15 +44,36 @@ impl<'a> Cause<'a> {
     }
 }
 
-impl fmt::Display for Cause<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Cause<'_> {
+    /// `email answered 500 three times (mailbox full)`.
+    pub(super) fn times(&self, times: usize) -> String {
+        let times = match times {
+            0 | 1 => String::new(),
+            2 => " twice".to_owned(),
+            many => format!(" {} times", in_words(many)),
+        };
         match (self.answered, self.said) {
-            (Some(code), Some(said)) => write!(f, "{} answered {code} ({said})", self.service),
-            (Some(code), None) => write!(f, "{} answered {code}", self.service),
-            (None, Some(said)) => write!(f, "{}: {said}", self.service),
-            (None, None) => write!(f, "{} failed", self.service),
+            (Some(code), Some(said)) => {
+                format!("{} answered {code}{times} ({said})", self.service)
+            }
+            (Some(code), None) => format!("{} answered {code}{times}", self.service),
+            (None, Some(said)) => format!("{} failed{times}: {said}", self.service),
+            (None, None) => format!("{} failed{times}", self.service),
         }
     }
+
+    /// True when all that failed was telling the customer.
+    pub(super) fn is_mail(&self) -> bool {
+        self.service == "email"
+    }
+}
+
+fn in_words(number: usize) -> String {
+    const WORDS: [&str; 8] = [
+        "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    ];
+    let word = number.checked_sub(3).and_then(|at| WORDS.get(at));
+    word.map_or_else(|| number.to_string(), |word| (*word).to_owned())
 }
 
 fn status(span: &Span) -> Option<i64> {
