@@ -1,1 +1,11 @@
 //! PostgreSQL, Kafka and the services on one machine, without Docker.
+//!
+//! As a library for tests, which start what they need and leave nothing behind; as a program for
+//! people. Real servers both times: the ones that run in production, fetched through Maven.
+
+pub mod artifacts;
+mod java;
+pub mod kafka;
+pub mod postgres;
+pub mod process;
+pub mod testing;
