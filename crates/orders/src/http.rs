@@ -19,7 +19,7 @@ use crate::{
     body::{ConflictBody, NewOrderBody, OrderBody, StatusBody},
     place,
     status::{self, Outcome},
-    store::{self, Page},
+    store::{self, Page, Position},
 };
 
 const DEFAULT_LIMIT: i64 = 100;
@@ -57,7 +57,8 @@ async fn list_orders(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Vec<OrderBody>>, ApiError> {
     let page = parse_page(&state, query).await?;
-    Ok(list(store::list_orders(&state.database, &page).await?))
+    let orders = store::list_orders(&state.database, &page).await?;
+    Ok(list(orders))
 }
 
 /// The same list by one query for each order. It is here to be seen in a trace, not to be copied.
@@ -66,9 +67,8 @@ async fn list_orders_one_by_one(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Vec<OrderBody>>, ApiError> {
     let page = parse_page(&state, query).await?;
-    Ok(list(
-        store::list_orders_one_by_one(&state.database, &page).await?,
-    ))
+    let orders = store::list_orders_one_by_one(&state.database, &page).await?;
+    Ok(list(orders))
 }
 
 async fn show_order(
@@ -101,23 +101,22 @@ fn list(orders: Vec<Order>) -> Json<Vec<OrderBody>> {
     Json(orders.into_iter().map(OrderBody::from).collect())
 }
 
-/// A page begins after an order that must be there: an empty answer to a wrong id would look like the
-/// end of the list.
 async fn parse_page(state: &AppState, query: ListQuery) -> Result<Page, ApiError> {
     let limit = parse_limit(query.limit.as_deref())?;
-    let Some(before) = query.before else {
-        return Ok(Page {
-            before: None,
-            limit,
-        });
+    let before = match query.before {
+        Some(id) => Some(find_position(state, &id).await?),
+        None => None,
     };
+    Ok(Page { before, limit })
+}
+
+/// A page begins behind an order that is there: an empty page for an id that is wrong would look like
+/// the end of the list.
+async fn find_position(state: &AppState, id: &str) -> Result<Position, ApiError> {
     let no_order = || ApiError::invalid("before", "must be the id of an order");
-    let id = before.parse().map_err(|_| no_order())?;
+    let id = id.parse().map_err(|_| no_order())?;
     let position = store::find_position(&state.database, id).await?;
-    Ok(Page {
-        before: Some(position.ok_or_else(no_order)?),
-        limit,
-    })
+    position.ok_or_else(no_order)
 }
 
 fn parse_limit(limit: Option<&str>) -> Result<i64, ApiError> {

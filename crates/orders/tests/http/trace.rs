@@ -1,0 +1,150 @@
+//! What a request leaves in its trace.
+
+use std::time::Duration;
+
+use opentelemetry::trace::{SpanKind, Status};
+use serde_json::json;
+
+use crate::{
+    app::{App, kafka, new_order},
+    spans::{attributes, caller, order_id},
+};
+
+#[tokio::test]
+async fn an_order_is_one_trace_that_is_found_by_its_id() {
+    let kafka = kafka();
+    let app = App::start_with_kafka(kafka.bootstrap_servers(), Duration::from_secs(60)).await;
+    let (traceparent, trace) = caller();
+
+    let request = app.http.post(app.url("/orders")).json(&new_order());
+    let response = request
+        .header("traceparent", traceparent)
+        .send()
+        .await
+        .unwrap();
+    let order: serde_json::Value = response.json().await.unwrap();
+    app.spans.wait_for("send order.created").await;
+    let post = app.spans.wait_for("POST /orders").await;
+
+    let mut spans = app.spans.ended();
+    spans.sort_by_key(|span| span.start_time);
+    let seen: Vec<_> = spans
+        .iter()
+        .map(|span| (&*span.name, span.span_kind.clone()))
+        .collect();
+    let expected = [
+        ("POST /orders", SpanKind::Server),
+        ("BEGIN", SpanKind::Client),
+        ("INSERT orders.orders", SpanKind::Client),
+        ("INSERT orders.order_items", SpanKind::Client),
+        ("COMMIT", SpanKind::Client),
+        ("send order.created", SpanKind::Producer),
+    ];
+    assert_eq!(seen, expected);
+    for span in &spans {
+        assert_eq!(span.span_context.trace_id(), trace, "{span:#?}");
+        assert_eq!(order_id(span).as_deref(), order["id"].as_str(), "{span:#?}");
+        assert_eq!(span.status, Status::Unset, "{span:#?}");
+    }
+    for span in &spans[1..] {
+        assert_eq!(
+            span.parent_span_id,
+            post.span_context.span_id(),
+            "{span:#?}"
+        );
+    }
+    assert_eq!(post.parent_span_id.to_string(), "00f067aa0ba902b7");
+}
+
+/// Reading an order is no part of its story. What the worker does on its behalf is: the id comes along
+/// in the baggage.
+#[tokio::test]
+async fn the_id_marks_what_comes_with_it() {
+    let app = App::start().await;
+    let order = app.place().await;
+    let id = order["id"].as_str().unwrap();
+    app.spans.wait_for("send order.created").await;
+    app.spans.wait_for("POST /orders").await;
+    app.spans.clear();
+
+    app.get(&format!("/orders/{id}")).await;
+    app.spans.wait_for("GET /orders/{id}").await;
+    for span in app.spans.ended() {
+        assert_eq!(order_id(&span), None, "{span:#?}");
+    }
+    app.spans.clear();
+
+    let request = app.http.patch(app.url(&format!("/orders/{id}/status")));
+    let request = request.header("baggage", format!("order.id={id}"));
+    let wish = json!({"status": "confirmed", "from": "pending"});
+    assert_eq!(request.json(&wish).send().await.unwrap().status(), 200);
+    app.spans.wait_for("PATCH /orders/{id}/status").await;
+    for span in app.spans.ended() {
+        assert_eq!(order_id(&span).as_deref(), Some(id), "{span:#?}");
+    }
+}
+
+/// How many statements a request takes, and which; the point of `/orders-nplus1`.
+#[tokio::test]
+async fn statements_of_each_request() {
+    let app = App::start().await;
+    let order = app.place().await;
+    let id = order["id"].as_str().unwrap();
+    for _ in 0..4 {
+        app.place().await;
+    }
+    let (orders, items) = ("SELECT orders.orders", "SELECT orders.order_items");
+
+    for (path, expected) in [
+        ("/orders", vec![orders, items]),
+        ("/orders?limit=3", vec![orders, items]),
+        (&format!("/orders?before={id}"), vec![orders, orders, items]),
+        (
+            "/orders-nplus1",
+            vec![orders, items, items, items, items, items],
+        ),
+        ("/orders-nplus1?limit=3", vec![orders, items, items, items]),
+        (&format!("/orders/{id}"), vec![orders, items]),
+        ("/orders/0190e6a0-7b1e-7000-8000-000000000001", vec![orders]),
+        ("/orders/7", vec![]),
+        ("/readyz", vec![]),
+    ] {
+        let statements = statements(&app, app.http.get(app.url(path))).await;
+        assert_eq!(statements, expected, "{path}");
+    }
+
+    let update = "UPDATE orders.orders";
+    for (wish, expected) in [
+        (
+            json!({"status": "confirmed", "from": "pending"}),
+            vec![update, items],
+        ),
+        (
+            json!({"status": "confirmed", "from": "pending"}),
+            vec![update, orders, items],
+        ),
+        (
+            json!({"status": "shipped"}),
+            vec![orders, items, update, items],
+        ),
+    ] {
+        let request = app.http.patch(app.url(&format!("/orders/{id}/status")));
+        let statements = statements(&app, request.json(&wish)).await;
+        assert_eq!(statements, expected, "{wish}");
+    }
+}
+
+/// The statements that a request took: those of its own trace, one after the other.
+async fn statements(app: &App, request: reqwest::RequestBuilder) -> Vec<String> {
+    let (traceparent, trace) = caller();
+    request
+        .header("traceparent", traceparent)
+        .send()
+        .await
+        .unwrap();
+    let mut spans = app.spans.ended();
+    spans.retain(|span| span.span_context.trace_id() == trace);
+    spans.retain(|span| attributes(span).contains_key("db.query.text"));
+    spans.sort_by_key(|span| span.start_time);
+    spans.iter().map(|span| span.name.to_string()).collect()
+}
