@@ -4,8 +4,12 @@
 //! people. Real servers both times: the ones that run in production, fetched through Maven.
 
 pub mod artifacts;
+pub mod binaries;
+pub mod broker;
 mod java;
 pub mod kafka;
 pub mod postgres;
 pub mod process;
+pub mod services;
+pub mod stack;
 pub mod testing;

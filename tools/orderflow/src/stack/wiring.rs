@@ -1,0 +1,89 @@
+//! Which service is told what: the variables that tie the parts together.
+
+use std::collections::HashMap;
+
+use anyhow::Context;
+
+use crate::{broker::Broker, postgres::Postgres, process::free_port, services::Variable};
+
+/// The database in which each service has its schema.
+pub const DATABASE: &str = "orderflow";
+
+/// The services in the order in which they are started: those first that others call.
+pub const SERVICES: [&str; 5] = ["orders", "inventory", "email", "worker", "gateway"];
+
+/// What the viewer is called among them.
+pub const VIEWER: &str = "viewer";
+
+/// Beside the services, whatever listens on a port of its own.
+const OTHERS: [&str; 5] = [
+    "PostgreSQL",
+    "Kafka",
+    VIEWER,
+    "OTLP over gRPC",
+    "OTLP over HTTP",
+];
+
+/// A port for everything that listens.
+#[derive(Debug)]
+pub(super) struct Ports(HashMap<&'static str, u16>);
+
+impl Ports {
+    /// The given ones, and for all else any that are free.
+    pub(super) fn choose(given: &[(&'static str, u16)]) -> anyhow::Result<Self> {
+        let mut ports: HashMap<_, _> = given.iter().copied().collect();
+        for name in SERVICES.into_iter().chain(OTHERS) {
+            if !ports.contains_key(name) {
+                ports.insert(name, free_port()?);
+            }
+        }
+        Ok(Self(ports))
+    }
+
+    pub(super) fn of(&self, name: &str) -> anyhow::Result<u16> {
+        let port = self.0.get(name).copied();
+        port.with_context(|| format!("there is no port for {name}"))
+    }
+
+    fn url(&self, name: &str) -> anyhow::Result<String> {
+        Ok(format!("http://127.0.0.1:{}", self.of(name)?))
+    }
+}
+
+/// A service's variables. Each is told where all the others are, and takes what it needs; only the
+/// database's password is for those that have a schema in it.
+pub(super) fn variables(
+    service: &str,
+    ports: &Ports,
+    postgres: &Postgres,
+    broker: &Broker,
+) -> anyhow::Result<Vec<Variable>> {
+    let mut variables = vec![
+        ("HOST".to_owned(), "127.0.0.1".into()),
+        ("PORT".to_owned(), ports.of(service)?.to_string().into()),
+        ("KAFKA_BROKERS".to_owned(), broker.brokers().into()),
+    ];
+    for called in ["orders", "inventory", "email"] {
+        let name = format!("{}_SERVICE_URL", called.to_uppercase());
+        variables.push((name, ports.url(called)?.into()));
+        if called == service {
+            let url = postgres.url(service, DATABASE);
+            variables.push(("POSTGRES_URL".to_owned(), url.into()));
+        }
+    }
+    Ok(variables)
+}
+
+/// The viewer's variables.
+pub(super) fn viewer_variables(ports: &Ports) -> anyhow::Result<Vec<Variable>> {
+    let mut variables = vec![("HOST".to_owned(), "127.0.0.1".into())];
+    for (variable, part) in [
+        ("VIEWER_PORT", VIEWER),
+        ("OTLP_GRPC_PORT", "OTLP over gRPC"),
+        ("OTLP_HTTP_PORT", "OTLP over HTTP"),
+    ] {
+        let port = ports.of(part)?.to_string();
+        variables.push((variable.to_owned(), port.into()));
+    }
+    Ok(variables)
+}
