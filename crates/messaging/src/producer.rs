@@ -17,7 +17,7 @@ use opentelemetry_semantic_conventions::attribute::{
 use rdkafka::{
     config::FromClientConfigAndContext,
     message::ToBytes,
-    producer::{FutureProducer, FutureRecord},
+    producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig},
     util::Timeout,
 };
 use tracing::{Span, info_span};
@@ -35,8 +35,8 @@ pub struct ProducerConfig {
     pub brokers: String,
     /// The name by which brokers and spans know this client.
     pub client_id: String,
-    /// After how long a message that no broker acknowledges counts as failed.
-    pub message_timeout: Duration,
+    /// After how long a message that no broker acknowledges counts as failed; never without.
+    pub message_timeout: Option<Duration>,
     /// The largest message, in bytes; librdkafka's default of 1 MB without.
     pub max_message_bytes: Option<u32>,
 }
@@ -47,7 +47,7 @@ impl ProducerConfig {
         Self {
             brokers: brokers.into(),
             client_id: client_id.into(),
-            message_timeout: Duration::from_secs(30),
+            message_timeout: Some(Duration::from_secs(30)),
             max_message_bytes: None,
         }
     }
@@ -75,13 +75,13 @@ impl Producer {
     /// # Errors
     /// A setting that librdkafka refuses.
     pub fn new(config: &ProducerConfig) -> Result<Self, Error> {
+        let timeout = config
+            .message_timeout
+            .map_or(0, |timeout| timeout.as_millis());
         let mut settings = client::config(&config.brokers, &config.client_id)
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            .set(
-                "message.timeout.ms",
-                config.message_timeout.as_millis().to_string(),
-            )
+            .set("message.timeout.ms", timeout.to_string())
             .set("linger.ms", "2")
             // Bounds what waits here while the broker is away.
             .set("queue.buffering.max.kbytes", "32768")
@@ -107,12 +107,29 @@ impl Producer {
     /// # Errors
     /// No acknowledgement within the configured time, a full queue, a message that the broker
     /// refuses. The span has the error then; to log it is the caller's part.
-    pub async fn send<K, P>(&self, mut record: FutureRecord<'_, K, P>) -> Result<Delivery, Error>
+    pub async fn send<K, P>(&self, record: FutureRecord<'_, K, P>) -> Result<Delivery, Error>
+    where
+        K: ToBytes + ?Sized,
+        P: ToBytes + ?Sized,
+    {
+        self.send_with(record, &[]).await
+    }
+
+    /// The same, with further attributes on the span: what the sender knows and the message does not.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_with<K, P>(
+        &self,
+        mut record: FutureRecord<'_, K, P>,
+        attributes: &[KeyValue],
+    ) -> Result<Delivery, Error>
     where
         K: ToBytes + ?Sized,
         P: ToBytes + ?Sized,
     {
         let span = self.span(&record);
+        attributes::set_all(&span, attributes);
         let mut headers = record.headers.take().unwrap_or_default();
         carrier::inject(&span.context(), &mut headers);
         let record = record.headers(headers);
@@ -125,6 +142,11 @@ impl Producer {
         };
         record_result(&span, &result);
         result
+    }
+
+    /// Forgets the messages that no broker has acknowledged; their sends fail. Some may have arrived.
+    pub fn purge(&self) {
+        self.kafka.purge(PurgeConfig::default().queue().inflight());
     }
 
     fn span<K, P>(&self, record: &FutureRecord<'_, K, P>) -> Span

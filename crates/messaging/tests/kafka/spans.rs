@@ -336,7 +336,7 @@ async fn a_failed_send_is_an_error_with_the_brokers_reason() {
     let kafka = Kafka::with_topic("send.fails", 1);
     kafka.cluster.broker_down(1).unwrap();
     let mut config = ProducerConfig::new(kafka.cluster.bootstrap_servers(), "test-producer");
-    config.message_timeout = Duration::from_millis(200);
+    config.message_timeout = Some(Duration::from_millis(200));
     let producer = messaging::Producer::new(&config).unwrap();
     let error = producer
         .send(FutureRecord::to("send.fails").key("k").payload("v"))
