@@ -41,7 +41,7 @@ impl Publisher {
     /// A setting that librdkafka refuses.
     pub fn connect(brokers: String, timeout: Duration) -> Result<Self, messaging::Error> {
         let config = ProducerConfig {
-            message_timeout: timeout,
+            message_timeout: Some(timeout),
             ..ProducerConfig::new(brokers.as_str(), env!("CARGO_PKG_NAME"))
         };
         Ok(Self {
@@ -80,7 +80,11 @@ impl Publisher {
         self.sends.close();
         let finished = tokio::time::timeout(limit, self.sends.wait()).await;
         if finished.is_err() {
-            warn!("{} events were not sent: the time is up", self.sends.len());
+            let count = self.sends.len();
+            warn!(
+                count,
+                "events were not sent before the end; their orders stay pending"
+            );
         }
     }
 

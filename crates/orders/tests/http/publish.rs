@@ -54,7 +54,7 @@ async fn an_event_for_each_order() {
 async fn the_end_waits_for_events_that_are_under_way() {
     let kafka = kafka();
     kafka
-        .broker_round_trip_time(1, Duration::from_millis(300))
+        .broker_round_trip_time(1, Duration::from_millis(50))
         .unwrap();
     let app = App::start_with_kafka(kafka.bootstrap_servers(), A_WHILE).await;
     let order = app.place().await;

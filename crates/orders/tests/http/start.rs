@@ -1,6 +1,9 @@
-//! A service that has not what it needs.
+//! How the service begins and ends, also where something is missing.
 
-use std::process::Command;
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+};
 
 use futures_util::future::join_all;
 use reqwest::RequestBuilder;
@@ -48,4 +51,60 @@ fn what_is_missing_is_named_together() {
     for name in ["--port", "--postgres-url", "--kafka-brokers"] {
         assert!(said.contains(name), "{said}");
     }
+}
+
+/// The program itself, with a broker that is away: it takes orders, and ends when it is asked to, with a
+/// word on the event that it could not get rid of.
+#[tokio::test]
+async fn the_program_takes_orders_and_ends_when_asked() {
+    let database = orderflow::testing::database().await;
+    let mut program = Program(
+        Command::new(env!("CARGO_BIN_EXE_orders"))
+            .env_clear()
+            .env("PORT", "0")
+            .env("POSTGRES_URL", database.url("orders"))
+            .env("KAFKA_BROKERS", "127.0.0.1:1")
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut log = BufReader::new(program.0.stdout.take().unwrap());
+    let address = listening(&mut log);
+
+    let post = reqwest::Client::new().post(format!("http://{address}/orders"));
+    let answer = post.json(&new_order()).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+
+    let id = program.0.id().to_string();
+    let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    assert!(asked.success());
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    assert_eq!(program.0.wait().unwrap().code(), Some(0), "{rest}");
+    assert!(
+        rest.contains("events were not sent before the end"),
+        "{rest}"
+    );
+}
+
+/// A child that does not outlive a test that fails.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The address that the log names.
+fn listening(log: &mut impl BufRead) -> String {
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if line["message"] == "listening" {
+            return line["fields"]["address"].as_str().unwrap().to_owned();
+        }
+    }
+    panic!("it never listened");
 }
