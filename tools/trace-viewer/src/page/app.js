@@ -56,6 +56,8 @@ async function trace(id, url) {
 function notFound(error, kind) {
   const held = error.held;
   if (held) foot(held);
+  // What is looked for may be on its way.
+  view = { changed: () => show() };
   const what = kind === 'order' ? 'No trace of this order is held' : kind === 'trace' ? 'This trace is not held' : 'The viewer does not answer';
   const why = held
     ? `Traces are held since ${clock(held.since).slice(0, -4)}. One that came before was dropped to make room; one that was not sampled never came.`

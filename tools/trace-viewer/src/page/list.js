@@ -7,10 +7,13 @@ import { ago, clock, human } from './format.js';
 
 export const SIGNS = { good: '✓', warn: '!', bad: '✕', open: '…' };
 
+/** A list with something under way is looked at again so often. */
+const AGAIN = 2000;
+
 export async function showList(main, url, words) {
   const params = new URLSearchParams(url.search);
   if (words) params.set('q', words);
-  const news = h('button', { type: 'button', class: 'news', hidden: true });
+  const news = h('button', { type: 'button', class: 'news', hidden: true }, 'New traces: show');
   const filters = h('form', { class: 'filters', 'aria-label': 'Narrow the list' });
   const table = h('table', { class: 'traces' });
   const empty = h('p', { class: 'quiet' });
@@ -26,24 +29,27 @@ export async function showList(main, url, words) {
     const filtered = [...params.keys()].length > 0;
     empty.textContent = answer.traces.length > 0 ? '' : filtered ? 'No trace fits.' : 'No trace has come yet. Send OTLP to port 4317 (gRPC) or 4318 (HTTP).';
     table.hidden = answer.traces.length === 0;
+    clearTimeout(timer);
+    timer = answer.traces.some(trace => trace.verdict.tone === 'open') ? setTimeout(look, AGAIN) : null;
   }
+
+  /** Looks again, unless somebody is at it. */
+  function look() {
+    timer = busy() ? setTimeout(look, AGAIN) : null;
+    if (!timer) load().catch(() => {});
+  }
+
+  const busy = () => scrollY > 60 || table.matches(':hover') || main.contains(document.activeElement) && document.activeElement !== main;
+  let timer = null;
 
   await load();
   replace(main, h('h1', { class: 'hidden' }, 'Traces'), filters, news, table, empty);
   document.title = 'Traces · OrderFlow';
 
-  const busy = () => scrollY > 60 || table.matches(':hover') || main.contains(document.activeElement) && document.activeElement !== main;
-  let timer = null;
   const changed = ids => {
-    if (!busy()) {
-      timer ??= setTimeout(() => { timer = null; load().catch(() => {}); }, 400);
-      return;
-    }
+    if (!busy()) return look();
     const count = ids.filter(id => !known.has(id)).length;
-    if (count > 0) {
-      news.hidden = false;
-      news.textContent = 'New traces: show';
-    }
+    if (count > 0) news.hidden = false;
   };
   news.addEventListener('click', () => { scrollTo(0, 0); load(); });
   filters.addEventListener('change', () => {

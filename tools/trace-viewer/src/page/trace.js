@@ -12,6 +12,8 @@ const ROW = 28;
 const OVERSCAN = 12;
 /** A trace that is waited for is looked at again so often. */
 const AGAIN = 1000;
+/** After a change so long, because it seldom comes alone. */
+const SETTLE = 200;
 /** A share of the time is labelled when it is at least so wide; the others are named below. */
 const LABELLED = 0.11;
 
@@ -31,6 +33,7 @@ class TraceView {
     this.trueScale = url.searchParams.has('true-scale');
     this.folded = new Set();
     this.opened = new Set();
+    this.rows = [];
     this.head = h('section', { class: 'verdict' });
     this.shares = h('section', { class: 'shares', 'aria-label': 'Where the time went' });
     this.tools = h('div', { class: 'tools' });
@@ -70,7 +73,9 @@ class TraceView {
   }
 
   changed(ids) {
-    if (ids.includes(this.trace.id) || ids.includes('*')) this.reload();
+    if (!ids.includes(this.trace.id) && !ids.includes('*')) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.reload(), SETTLE);
   }
 
   draw() {
@@ -103,6 +108,7 @@ class TraceView {
           h('span', {}, 'Trace ', h('code', {}, id), copyButton(id, 'trace id')),
           h('span', {}, clock(this.trace.start)),
           h('span', {}, `${spans.length} span${spans.length === 1 ? '' : 's'}, ${services} service${services === 1 ? '' : 's'}`),
+          this.trace.linked_from.map(link => h('a', { href: `/trace/${link.trace}?span=${link.span}` }, `linked from ${link.service} ${link.name} of another trace`)),
           errors > 0 ? h('button', { type: 'button', class: 'errors', onclick: () => this.nextError() }, `${errors} failed: show`) : null)));
   }
 
@@ -121,7 +127,7 @@ class TraceView {
     const named = new Set(this.trace.shares.map(share => share.name));
     const small = this.trace.shares.filter(share => drawn(share) / width <= LABELLED);
     const silent = Object.keys(this.lane).filter(name => !named.has(name)).map(name => ({ kind: 'service', name, time: '0' }));
-    replace(this.shares, h('div', { class: 'bar' }, this.trace.shares.map(share)),
+    replace(this.shares, h('div', { class: 'whole' }, this.trace.shares.map(share)),
       h('ul', {}, [...small, ...silent].map(({ kind, name, time }) => h('li', {},
         h('i', { class: kind === 'service' ? this.lane[name] : kind }), kind === 'queue' ? 'in the queue' : name,
         Number(time) > 0 ? ` ${human(Number(time))}` : ''))));
@@ -156,9 +162,18 @@ class TraceView {
     const first = Math.max(0, Math.floor(-top / ROW) - OVERSCAN);
     const last = Math.min(this.rows.length, Math.ceil((innerHeight - top) / ROW) + OVERSCAN);
     const active = this.rows.findIndex(row => row.type === 'span' && row.span.id === this.selected);
-    replace(this.grid, this.rows.slice(first, last).map((row, at) => this.row(row, first + at, first + at === active)));
+    replace(this.grid, this.rows.slice(first, last).map((row, at) => this.row(row, first + at, first + at === active)), this.drawLinks(active));
     if (active >= first && active < last) this.grid.setAttribute('aria-activedescendant', `row-${active}`);
     else this.grid.removeAttribute('aria-activedescendant');
+  }
+
+  /** From the selected span to those that it is linked to; its parent is plain to see already. */
+  drawLinks(active) {
+    const span = this.rows[active]?.span;
+    const ids = (span?.links ?? []).filter(link => link.trace === this.trace.id && link.span !== span.parent).map(link => link.span);
+    const lines = this.rows.flatMap((row, at) => row.type === 'span' && ids.includes(row.span.id) ? [at] : []).map(at => h('div', {
+      class: 'link', style: { left: `calc(${100 * this.axis.at(span.from)}% - 10px)`, top: `${(Math.min(at, active) + 0.5) * ROW}px`, height: `${Math.abs(at - active) * ROW}px` } }));
+    return lines.length > 0 ? h('div', { class: 'links', 'aria-hidden': 'true' }, h('div', { class: 'area' }, lines)) : null;
   }
 
   row(row, at, selected) {

@@ -2,6 +2,7 @@
 //!
 //! Whole numbers and times are texts: JavaScript's numbers would round them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,11 +11,11 @@ use serde_json::{Value as Json, json};
 use super::critical::CriticalPath;
 use super::tree::{Node, Tree};
 use super::{list, messages, verdict};
-use crate::model::{Attribute, Event, Link, LogLine, Resource, SpanId, TraceId, Value};
-use crate::store::Trace;
+use crate::model::{Attribute, Event, Link, LogLine, Resource, Span, SpanId, TraceId, Value};
+use crate::store::{Store, Trace};
 
 /// The trace as JSON, at that time (nanoseconds since 1970).
-pub(super) fn render(trace: &Trace, now: u64) -> Json {
+pub(super) fn render(store: &Store, trace: &Trace, now: u64) -> Json {
     let tree = Tree::new(trace);
     let path = CriticalPath::of(&tree);
     let (start, end) = tree.bounds();
@@ -38,6 +39,7 @@ pub(super) fn render(trace: &Trace, now: u64) -> Json {
             "attributes": attributes(&resource.attributes),
         })).collect::<Vec<_>>(),
         "spans": spans,
+        "linked_from": linked_from(store, trace.id),
         "logs": trace.log_lines.iter().map(|line| log_line(line)).collect::<Vec<_>>(),
     })
 }
@@ -72,6 +74,21 @@ fn shares(path: &CriticalPath) -> Vec<Json> {
     shares.into_iter().map(share).collect()
 }
 
+/// Spans of other traces that are linked to this one, the newest few.
+fn linked_from(store: &Store, id: TraceId) -> Vec<Json> {
+    const FEW: usize = 5;
+    store.newest(FEW, |other| {
+        let linked = |span: &&Arc<Span>| span.links.iter().any(|link| link.trace_id == Some(id));
+        let span = other.spans.iter().filter(|_| other.id != id).find(linked)?;
+        Some(json!({
+            "trace": other.id.to_string(),
+            "span": span.id.to_string(),
+            "service": span.resource.service,
+            "name": span.name,
+        }))
+    })
+}
+
 #[derive(Serialize)]
 struct SpanView<'a> {
     id: String,
@@ -87,7 +104,7 @@ struct SpanView<'a> {
     failed: bool,
     message: &'a str,
     trace_state: &'a str,
-    attributes: Vec<(&'a str, &'static str, Json)>,
+    attributes: Vec<(&'a str, &'static str, Cow<'a, str>)>,
     events: Vec<Json>,
     links: Vec<Json>,
     critical: Vec<(String, String)>,
@@ -133,22 +150,18 @@ fn span<'a>(tree: &Tree, node: &'a Node, critical: &[(u64, u64)], resource: usiz
     }
 }
 
-fn attributes(attributes: &[Attribute]) -> Vec<(&str, &'static str, Json)> {
-    let attribute = |attribute: &'_ Attribute| {
-        let (kind, value) = value(&attribute.value);
-        (kind, value)
-    };
-    attributes
+/// Key, kind and text of each.
+fn attributes(attributes: &[Attribute]) -> Vec<(&str, &'static str, Cow<'_, str>)> {
+    let values = attributes
         .iter()
-        .map(|tag| {
-            let (kind, value) = attribute(tag);
-            (&*tag.key, kind, value)
-        })
+        .map(|attribute| (&*attribute.key, &attribute.value));
+    values
+        .map(|(key, value)| (key, kind(value), value.to_text()))
         .collect()
 }
 
-fn value(value: &Value) -> (&'static str, Json) {
-    let kind = match value {
+fn kind(value: &Value) -> &'static str {
+    match value {
         Value::Text(_) => "string",
         Value::Bool(_) => "bool",
         Value::Int(_) => "int",
@@ -156,8 +169,7 @@ fn value(value: &Value) -> (&'static str, Json) {
         Value::Bytes(_) => "bytes",
         Value::Json(_) => "json",
         Value::Empty => "empty",
-    };
-    (kind, Json::String(value.to_text().into_owned()))
+    }
 }
 
 fn event(event: &Event) -> Json {

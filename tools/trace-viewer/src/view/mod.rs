@@ -58,7 +58,7 @@ async fn trace(State(store): State<Arc<Store>>, Path(id): Path<String>) -> Respo
         .flatten()
         .and_then(|id| store.trace(id));
     match found {
-        Some(found) => Json(detail::render(&found, now())).into_response(),
+        Some(found) => Json(detail::render(&store, &found, now())).into_response(),
         None => not_held(&store, "no such trace is held"),
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod browser;
 mod jaeger_api;
 mod otlp;
 #[path = "../../examples/sample_traces/samples.rs"]

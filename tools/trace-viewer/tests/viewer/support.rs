@@ -19,17 +19,13 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn start() -> Running {
-    start_with(&[]).await
-}
-
-pub(crate) async fn start_with(arguments: &[&str]) -> Running {
     let ports = [
         "trace-viewer",
         "--port=0",
         "--otlp-grpc-port=0",
         "--otlp-http-port=0",
     ];
-    let config = Config::parse_from(ports.iter().chain(arguments));
+    let config = Config::parse_from(ports);
     let viewer = Viewer::bind(&config).await.unwrap();
     let stop = CancellationToken::new();
     Running {
