@@ -13,3 +13,4 @@ pub mod process;
 pub mod services;
 pub mod stack;
 pub mod testing;
+pub mod tree;
