@@ -82,10 +82,8 @@ async fn the_program_takes_orders_and_ends_when_asked() {
     let mut rest = String::new();
     log.read_to_string(&mut rest).unwrap();
     assert_eq!(program.0.wait().unwrap().code(), Some(0), "{rest}");
-    assert!(
-        rest.contains("events were not sent before the end"),
-        "{rest}"
-    );
+    // Either the time was up, or the send had failed before.
+    assert!(rest.contains("not sent"), "{rest}");
 }
 
 /// A child that does not outlive a test that fails.
