@@ -17,7 +17,7 @@ impl OrderId {
         Self(Uuid::now_v7())
     }
 
-    /// An id that the database kept.
+    /// An id that the database kept, and that is trusted therefore.
     #[must_use]
     pub fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)
@@ -34,9 +34,13 @@ impl FromStr for OrderId {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let uuid = Uuid::try_parse(text);
-        uuid.map(Self)
-            .map_err(|_| InvalidValue::new("order_id", "must be a UUID"))
+        let invalid = |rule| InvalidValue::new("order_id", rule);
+        let uuid = Uuid::try_parse(text).map_err(|_| invalid("must be a UUID"))?;
+        if uuid.get_version_num() == 7 {
+            Ok(Self(uuid))
+        } else {
+            Err(invalid("must be a UUID of version 7"))
+        }
     }
 }
 
@@ -128,15 +132,36 @@ mod tests {
         let id = OrderId::generate();
         assert_eq!(id.as_uuid().get_version_num(), 7);
         assert_eq!(id.to_string().parse(), Ok(id));
-        for text in [
-            "",
-            "1",
-            "not-a-uuid",
-            "0190e6a0-0000-7000-8000-00000000000",
-            "ITEM-001",
+        assert_eq!(OrderId::from_uuid(id.as_uuid()), id);
+
+        let (uuid, version) = (
+            "order_id: must be a UUID",
+            "order_id: must be a UUID of version 7",
+        );
+        for (text, expected) in [
+            ("0190e6a0-0000-7000-8000-000000000001", None),
+            ("0190E6A0-0000-7000-8000-00000000000A", None),
+            ("", Some(uuid)),
+            ("1", Some(uuid)),
+            ("ITEM-001", Some(uuid)),
+            ("0190e6a0-0000-7000-8000-00000000000", Some(uuid)),
+            ("0190e6a0-0000-7000-8000-0000000000011", Some(uuid)),
+            ("0190e6a0-0000-7000-8000-00000000000g", Some(uuid)),
+            (" 0190e6a0-0000-7000-8000-000000000001", Some(uuid)),
+            ("00000000-0000-0000-0000-000000000000", Some(version)),
+            ("9f0c2d5e-0000-4000-8000-000000000001", Some(version)),
+            ("ffffffff-ffff-ffff-ffff-ffffffffffff", Some(version)),
         ] {
-            assert!(text.parse::<OrderId>().is_err(), "{text:?}");
+            let error = text.parse::<OrderId>().err();
+            let error = error.map(|error| error.to_string());
+            assert_eq!(error.as_deref(), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn later_order_ids_come_later() {
+        let ids: Vec<OrderId> = (0..1_000).map(|_| OrderId::generate()).collect();
+        assert!(ids.is_sorted());
     }
 
     #[test]
@@ -145,8 +170,12 @@ mod tests {
         for (text, expected) in [
             ("a", Some("a")),
             ("  customer 7\t", Some("customer 7")),
+            ("\r\na\u{a0}", Some("a")),
+            ("a  b", Some("a  b")),
             (&longest, Some(longest.as_str())),
+            (&format!(" {longest} "), Some(longest.as_str())),
             (&"ä".repeat(129), None),
+            (&"a".repeat(129), None),
             ("", None),
             (" \n ", None),
             ("a\nb", None),
