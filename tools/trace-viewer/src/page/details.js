@@ -36,7 +36,7 @@ export function details(trace, span, lane, close) {
     links(trace, span),
     groups(span.attributes),
     events(trace, span),
-    logs(trace, lines),
+    logs(trace, span, lines),
     fold('Resource', [...resource.attributes, ...(span.scope ? [['scope', 'string', span.scope]] : []), ...(span.trace_state ? [['tracestate', 'string', span.trace_state]] : [])]),
   ];
 }
@@ -115,15 +115,15 @@ function events(trace, span) {
 
 const at = (trace, span, time) => `+${human(between(span.start, time))}`;
 
-function logs(trace, lines) {
+function logs(trace, span, lines) {
   if (lines.length === 0) return null;
-  return h('section', {}, h('h3', {}, 'Log'), h('ol', { class: 'log' }, lines.map(line => logLine(trace, line))));
+  return h('section', {}, h('h3', {}, 'Log'), h('ol', { class: 'log' }, lines.map(line => logLine(line, at(trace, span, line.time)))));
 }
 
-export function logLine(trace, line) {
+export function logLine(line, when, ...who) {
   const level = LEVELS.find(([least]) => line.severity >= least)[1];
   return h('li', { class: level },
-    h('span', { class: 'when', title: clock(line.time) }, human(between(trace.start, line.time))), ' ',
+    h('span', { class: 'when', title: clock(line.time) }, when), ' ', who, ' ',
     h('b', {}, level.toUpperCase()), ' ', line.body,
     line.attributes.length > 0 ? h('details', {}, h('summary', {}, 'more'), table(line.attributes)) : null);
 }

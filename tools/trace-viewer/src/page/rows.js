@@ -1,7 +1,7 @@
 // From spans to rows: what is folded, what is told once instead of a hundred times, and the rows that no
 // span stands for (a queue, an outbox, a pause between attempts, a span that never came).
 
-import { between } from './format.js';
+import { between, human } from './format.js';
 
 const MANY = 5;
 const DESTINATION = 'messaging.destination.name';
@@ -25,6 +25,22 @@ export function prepare(trace) {
   }
   trace.length = Math.max(1, between(trace.start, trace.end));
   return trace;
+}
+
+/** What can't be right, or is not there: said, and nothing set right in silence. */
+export function doubts(trace) {
+  const behind = new Map();
+  for (const span of trace.spans) {
+    const parent = span.parentSpan;
+    if (!parent || parent.service === span.service || span.from >= parent.from) continue;
+    const key = `${span.service} is at least`;
+    const most = behind.get(key);
+    if (!most || parent.from - span.from > most.by) behind.set(key, { by: parent.from - span.from, parent: parent.service });
+  }
+  const clocks = [...behind].map(([key, { by, parent }]) => `Clocks differ: ${key} ${human(by)} behind ${parent}. Nothing was moved.`);
+  const missing = new Set(trace.spans.map(span => span.missing).filter(Boolean)).size;
+  const lost = missing === 1 ? 'A span has not come' : `${missing} spans have not come`;
+  return [...clocks, ...(missing > 0 ? [`${lost}: killed before it was exported, still open, or dropped.`] : [])];
 }
 
 /** The rows to show, given what is folded (ids) and which groups are opened. */

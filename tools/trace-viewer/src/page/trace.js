@@ -3,9 +3,9 @@
 import { ask, foot } from './app.js';
 import { axis } from './axis.js';
 import { copyButton, h, lanes, replace } from './dom.js';
-import { details } from './details.js';
+import { details, logLine } from './details.js';
 import { between, clock, human } from './format.js';
-import { prepare, rows } from './rows.js';
+import { doubts, prepare, rows } from './rows.js';
 import { SIGNS } from './list.js';
 
 const ROW = 28;
@@ -40,12 +40,13 @@ class TraceView {
     this.scale = h('div', { class: 'axis', 'aria-hidden': 'true' });
     this.bands = h('div', { class: 'bands', 'aria-hidden': 'true' });
     this.grid = h('div', { class: 'grid', role: 'treegrid', tabindex: 0, 'aria-label': 'Spans of this trace' });
+    this.logs = h('section', { class: 'log', 'aria-label': 'Log' });
     this.aside = h('aside', { class: 'details', hidden: true, 'aria-label': 'Details of the selected span' });
     this.timeline = h('section', { class: 'timeline' },
       h('div', { class: 'columns' }, h('div', { class: 'names' }, 'Service and operation'), this.scale),
       h('div', { class: 'body' }, this.bands, this.grid));
     this.element = h('div', { class: 'trace' }, this.head, this.shares, this.tools,
-      h('div', { class: 'split' }, this.timeline, this.aside));
+      h('div', { class: 'split' }, this.timeline, this.aside), this.logs);
     this.onscroll = () => requestAnimationFrame(() => this.drawRows());
     addEventListener('scroll', this.onscroll, { passive: true });
     addEventListener('resize', this.onscroll);
@@ -92,6 +93,7 @@ class TraceView {
     this.grid.setAttribute('aria-rowcount', this.rows.length);
     this.drawRows();
     this.drawDetails();
+    this.drawLogs();
   }
 
   drawHead() {
@@ -109,7 +111,23 @@ class TraceView {
           h('span', {}, clock(this.trace.start)),
           h('span', {}, `${spans.length} span${spans.length === 1 ? '' : 's'}, ${services} service${services === 1 ? '' : 's'}`),
           this.trace.linked_from.map(link => h('a', { href: `/trace/${link.trace}?span=${link.span}` }, `linked from ${link.service} ${link.name} of another trace`)),
-          errors > 0 ? h('button', { type: 'button', class: 'errors', onclick: () => this.nextError() }, `${errors} failed: show`) : null)));
+          errors > 0 ? h('button', { type: 'button', class: 'errors', onclick: () => this.nextError() }, `${errors} failed: show`) : null),
+        doubts(this.trace).map(doubt => h('p', { class: 'doubt' }, doubt))));
+  }
+
+  /** All that was logged, in the order of time; those of no span too. */
+  drawLogs() {
+    const lines = this.trace.logs.toSorted((a, b) => between(b.time, a.time));
+    const drawn = `${lines.length}`;
+    if (lines.length === 0 || this.logs.dataset.drawn === drawn) return;
+    this.logs.dataset.drawn = drawn;
+    replace(this.logs, h('details', { open: this.logs.querySelector('details')?.open }, h('summary', {}, `Log, ${lines.length} line${lines.length === 1 ? '' : 's'}`),
+      h('ol', {}, lines.map(line => {
+        const span = this.trace.spans.find(span => span.id === line.span);
+        const item = logLine(line, human(between(this.trace.start, line.time)), h('span', { class: `chip ${this.lane[line.service] ?? ''}` }, line.service));
+        if (span) item.append(' ', h('a', { href: `/trace/${this.id}?span=${span.id}` }, span.name || '(no name)'));
+        return item;
+      }))));
   }
 
   drawShares() {
@@ -271,13 +289,16 @@ class TraceView {
 
   drawDetails() {
     const span = this.trace.spans.find(span => span.id === this.selected);
-    const before = this.aside.hidden;
     this.aside.hidden = !span;
     this.element.classList.toggle('narrow', Boolean(span));
-    if (!span) return replace(this.aside);
-    if (this.drawn === span.id && !before && this.aside.contains(document.activeElement)) return;
-    if (this.drawn !== span.id) this.aside.scrollTop = 0;
-    this.drawn = span.id;
+    if (!span) {
+      this.drawn = null;
+      return replace(this.aside);
+    }
+    // Not again for nothing: it would lose what is unfolded and how far it is scrolled.
+    const drawn = [span.id, this.trace.spans.length, this.trace.logs.length].join();
+    if (this.drawn === drawn) return;
+    this.drawn = drawn;
     replace(this.aside, details(this.trace, span, this.lane, () => this.close()));
   }
 
