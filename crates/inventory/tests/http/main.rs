@@ -1,0 +1,12 @@
+//! The inventory service over a socket, against a real PostgreSQL.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod app;
+mod bad_input;
+mod concurrency;
+mod release;
+mod reserve;
+mod spans;
+mod stock;
+mod trace;
