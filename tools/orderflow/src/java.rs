@@ -11,7 +11,7 @@ const NEEDED: u32 = 17;
 ///
 /// # Errors
 /// There is none in PATH, or one that is too old.
-pub(crate) fn command() -> anyhow::Result<Command> {
+pub fn command() -> anyhow::Result<Command> {
     let asked = Command::new("java").arg("-version").output();
     let missing = || format!("Kafka needs Java {NEEDED} or newer, and PATH has none");
     let said = asked.with_context(missing)?.stderr;

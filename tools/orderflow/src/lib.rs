@@ -6,7 +6,7 @@
 pub mod artifacts;
 pub mod binaries;
 pub mod broker;
-mod java;
+pub mod java;
 pub mod kafka;
 pub mod postgres;
 pub mod process;

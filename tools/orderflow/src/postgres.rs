@@ -146,6 +146,12 @@ impl Postgres {
     }
 }
 
+/// Where a server that is given this directory keeps its data; see the module's documentation.
+#[must_use]
+pub fn data_directory(directory: &Path) -> PathBuf {
+    reachable(directory)
+}
+
 fn url(role: &str, password: &str, port: u16, database: &str) -> String {
     format!("postgres://{role}:{password}@127.0.0.1:{port}/{database}")
 }

@@ -178,11 +178,11 @@ mod tests {
             span("a", "", "root", 1),
         ];
         let expected = "\
-shop  root          INTERNAL      1.5 ms
-├ shop  first       INTERNAL      1.5 ms
-│ └ shop  late      CONSUMER      1.5 ms  after 7.0 ms in the queue  ERROR
-└ shop  second      INTERNAL      1.5 ms
-shop  lost parent   INTERNAL      1.5 ms
+shop  root         INTERNAL      1.5 ms
+├ shop  first      INTERNAL      1.5 ms
+│ └ shop  late     CONSUMER      1.5 ms  after 7.0 ms in the queue  ERROR
+└ shop  second     INTERNAL      1.5 ms
+shop  lost parent  INTERNAL      1.5 ms
 ";
         assert_eq!(render(&spans), expected);
     }

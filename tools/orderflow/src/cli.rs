@@ -1,0 +1,104 @@
+//! `orderflow up | down | status | logs | trace`.
+//!
+//! `up` starts a supervisor in the background and follows it until all is ready. The supervisor is
+//! the parent of everything else; what it knows stands in a file, which is all that the other
+//! commands read. They find out whether it lives by the lock that it holds.
+
+mod down;
+mod home;
+mod identity;
+mod journal;
+mod logs;
+mod screen;
+mod status;
+mod supervisor;
+mod trace;
+mod up;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use home::Home;
+use serde::{Deserialize, Serialize};
+
+/// PostgreSQL, Kafka, the five services and a viewer for their traces, on this machine and without
+/// Docker.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything; returns when all is ready
+    Up {
+        #[arg(long, value_enum, default_value_t)]
+        broker: BrokerKind,
+    },
+    /// Stop everything; the data stays
+    Down {
+        /// Remove the data and the logs as well
+        #[arg(long)]
+        volumes: bool,
+    },
+    /// Show what runs where, and whether it is ready
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the end of the logs, or more of one
+    Logs {
+        /// Such as worker, kafka, postgresql, viewer, supervisor
+        part: Option<String>,
+    },
+    /// Print an order's trace as a tree
+    Trace {
+        /// The order's id, as the gateway answered it
+        order_id: String,
+    },
+    /// What runs in the background; `up` starts it
+    #[command(hide = true)]
+    Supervise {
+        #[arg(long, value_enum, default_value_t)]
+        broker: BrokerKind,
+    },
+}
+
+/// Where events go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum BrokerKind {
+    /// Apache Kafka
+    #[default]
+    Kafka,
+    /// librdkafka's imitation: starts at once, forgets everything at its end, drops what is oldest
+    Memory,
+}
+
+/// Does what the command line asks for.
+pub(crate) async fn run() -> ExitCode {
+    match obey(Arguments::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn obey(command: Command) -> anyhow::Result<ExitCode> {
+    let home = Home::find()?;
+    match command {
+        Command::Up { broker } => up::run(&home, broker).await?,
+        Command::Down { volumes } => down::run(&home, volumes).await?,
+        Command::Status { json } => return status::run(&home, json).await,
+        Command::Logs { part } => logs::run(&home, part.as_deref())?,
+        Command::Trace { order_id } => trace::run(&order_id).await?,
+        Command::Supervise { broker } => supervisor::run(home, broker).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,66 @@
+//! `orderflow down`: asks the supervisor to end everything, or clears away what one that was killed
+//! has left.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use nix::sys::signal::Signal;
+
+use super::{home::Home, journal::State};
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const SILENCE: Duration = Duration::from_secs(10);
+/// Longer than all parts together may take to end.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Stops what `up` has started, and nothing else.
+pub(crate) async fn run(home: &Home, volumes: bool) -> anyhow::Result<()> {
+    let since = Instant::now();
+    match (home.is_supervised()?, home.state()?) {
+        (true, state) => {
+            stop(home, state.as_ref()).await?;
+            println!("Stopped, after {:.1} s.", since.elapsed().as_secs_f64());
+        }
+        (false, Some(state)) => {
+            clear_away(home, &state).await?;
+            println!("The supervisor did not live any more; what it left is cleared away.");
+        }
+        (false, None) => println!("Nothing is running."),
+    }
+    if volumes {
+        home.remove()?;
+        println!("The data and the logs are removed.");
+    }
+    Ok(())
+}
+
+async fn stop(home: &Home, state: Option<&State>) -> anyhow::Result<()> {
+    let supervisor = state.and_then(|state| state.supervisor.as_ref());
+    let supervisor = supervisor.context("A supervisor is just starting: try again.")?;
+    supervisor.signal(Signal::SIGTERM);
+    let since = Instant::now();
+    let mut told = since;
+    while home.is_supervised()? {
+        if told.elapsed() > SILENCE {
+            println!("Still stopping, after {} s.", since.elapsed().as_secs());
+            told = Instant::now();
+        }
+        if since.elapsed() > PATIENCE {
+            supervisor.signal(Signal::SIGKILL);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    match home.state()? {
+        // It was killed in the middle of it.
+        Some(state) => clear_away(home, &state).await,
+        None => Ok(()),
+    }
+}
+
+async fn clear_away(home: &Home, state: &State) -> anyhow::Result<()> {
+    state.end_what_is_left().await;
+    fs::remove_file(home.state_file()).context("cannot remove the stale state file")
+}
