@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::{Value, json};
+use service::Faults;
 use sqlx::PgPool;
 use telemetry::sql::{Database, PoolOptions};
 use tokio::net::TcpListener;
@@ -13,6 +14,12 @@ use crate::spans::Spans;
 
 /// An address at which there is no database.
 const NOWHERE: &str = "postgres://inventory@127.0.0.1:1/orderflow";
+
+/// As a service is when nothing else is said.
+const NO_FAULTS: Faults = Faults {
+    fault_error_rate: 0.0,
+    fault_delay_ms: 0,
+};
 
 /// A running service; it ends with this value.
 pub(crate) struct App {
@@ -39,17 +46,21 @@ pub(crate) fn new_order() -> String {
 
 impl App {
     pub(crate) async fn start() -> Self {
+        Self::with_faults(NO_FAULTS).await
+    }
+
+    pub(crate) async fn with_faults(faults: Faults) -> Self {
         let database = orderflow::testing::database().await;
         let owner = PgPool::connect_lazy(&database.admin_url()).unwrap();
         let url = database.url("inventory");
-        Self::serving(&url, Some(owner)).await
+        Self::serving(&url, Some(owner), faults).await
     }
 
     pub(crate) async fn without_database() -> Self {
-        Self::serving(NOWHERE, None).await
+        Self::serving(NOWHERE, None, NO_FAULTS).await
     }
 
-    async fn serving(postgres_url: &str, owner: Option<PgPool>) -> Self {
+    async fn serving(postgres_url: &str, owner: Option<PgPool>, faults: Faults) -> Self {
         let spans = Spans::capture();
         let options = PoolOptions {
             url: postgres_url.to_owned(),
@@ -66,7 +77,7 @@ impl App {
         let state = inventory::AppState {
             database: pool.clone(),
         };
-        let app = service::app(inventory::router(state), pool);
+        let app = service::app(faults.apply(inventory::router(state)), pool);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();

@@ -5,6 +5,7 @@
 mod app;
 mod bad_input;
 mod concurrency;
+mod faults;
 mod release;
 mod reserve;
 mod spans;
