@@ -21,8 +21,11 @@ use url::Url;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// Says that an order was placed by an earlier request with the same key.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
 const REQUEST_HEADERS: [HeaderName; 2] = [CONTENT_TYPE, IDEMPOTENCY_KEY];
-const ANSWER_HEADERS: [HeaderName; 3] = [CONTENT_TYPE, LOCATION, RETRY_AFTER];
+const ANSWER_HEADERS: [HeaderName; 4] = [CONTENT_TYPE, LOCATION, RETRY_AFTER, REPLAYED];
 
 /// The longest list is 1,000 orders of 100 items each, which is about 8 MB.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;

@@ -13,7 +13,7 @@ use axum::response::Response;
 use axum::routing::get;
 use service::{ApiError, Path};
 
-use crate::forward::Upstream;
+use crate::forward::{REPLAYED, Upstream};
 
 /// The services behind.
 #[derive(Clone, Debug)]
@@ -106,9 +106,10 @@ fn segment(id: &str) -> Result<&str, ApiError> {
     }
 }
 
-/// The id in the `Location` of a 201.
+/// The id in the `Location` of a 201, unless an earlier request has placed that order: the id marks
+/// the trace in which that happened.
 fn placed_order(answer: &Response) -> Option<&str> {
-    if answer.status() != StatusCode::CREATED {
+    if answer.status() != StatusCode::CREATED || answer.headers().contains_key(REPLAYED) {
         return None;
     }
     let location = answer.headers().get(LOCATION)?.to_str().ok()?;

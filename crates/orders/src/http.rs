@@ -6,7 +6,7 @@
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header::LOCATION},
+    http::{HeaderMap, HeaderName, StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
     routing::{get, patch},
 };
@@ -17,10 +17,15 @@ use service::{ApiError, Json, Path, Query};
 use crate::{
     AppState,
     body::{ConflictBody, NewOrderBody, OrderBody, StatusBody},
-    place,
+    idempotency::IdempotencyKey,
+    place::{self, Placed},
     status::{self, Outcome},
     store::{self, Page, Position},
 };
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Says that the order was placed by an earlier request with this key.
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 const DEFAULT_LIMIT: i64 = 100;
 const MAX_LIMIT: i64 = 1_000;
@@ -44,12 +49,18 @@ struct ListQuery {
 
 async fn place_order(
     State(state): State<AppState>,
+    headers: HeaderMap,
     Json(body): Json<NewOrderBody>,
-) -> Result<impl IntoResponse, ApiError> {
-    let order = place::place(&state, body.parse().map_err(invalid)?).await?;
-    let location = format!("/orders/{}", order.id);
+) -> Result<Response, ApiError> {
+    let key = parse_key(&headers)?;
+    let new = body.parse().map_err(invalid)?;
+    let (order, replayed) = match place::place(&state, new, key).await? {
+        Placed::Now(order) => (order, None),
+        Placed::Before(order) => (order, Some([(IDEMPOTENT_REPLAYED, "true")])),
+    };
+    let location = [(LOCATION, format!("/orders/{}", order.id))];
     let body = Json(OrderBody::from(order));
-    Ok((StatusCode::CREATED, [(LOCATION, location)], body))
+    Ok((StatusCode::CREATED, location, replayed, body).into_response())
 }
 
 async fn list_orders(
@@ -99,6 +110,16 @@ async fn change_status(
 
 fn list(orders: Vec<Order>) -> Json<Vec<OrderBody>> {
     Json(orders.into_iter().map(OrderBody::from).collect())
+}
+
+fn parse_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    // What is no text has no visible ASCII characters only.
+    let key = value.to_str().unwrap_or_default().parse();
+    key.map(Some)
+        .map_err(|error: InvalidValue| ApiError::bad_request(error.to_string()))
 }
 
 async fn parse_page(state: &AppState, query: ListQuery) -> Result<Page, ApiError> {

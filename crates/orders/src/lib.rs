@@ -6,20 +6,25 @@
 //! | where an order begins, and its id enters the trace | `place.rs` |
 //! | how an order's status changes, once | `status.rs` |
 //! | all of the SQL | `store.rs` |
-//! | how an event leaves for Kafka, and when it does not | [`publish`] |
+//! | how an event leaves for Kafka | [`publish`], and the crate `outbox` |
+//! | how the same request twice places one order | [`idempotency`] |
 //!
 //! What becomes of an order is not decided here: the worker does that, and says so through the status.
 
 pub mod http;
 
 mod body;
+pub mod idempotency;
 mod place;
 pub mod publish;
 mod status;
 mod store;
 
 pub use http::router;
+pub use place::KEY_LIFETIME;
 pub use publish::Publisher;
+
+use std::time::Duration;
 
 use service::{Readiness, Report};
 use telemetry::sql::Database;
@@ -31,6 +36,8 @@ pub struct AppState {
     pub database: Database,
     /// Where events go.
     pub publisher: Publisher,
+    /// For how long the key of a request is remembered.
+    pub key_lifetime: Duration,
 }
 
 impl Readiness for AppState {

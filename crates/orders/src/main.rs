@@ -2,14 +2,14 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use orders::{AppState, Publisher, publish::SEND_TIMEOUT};
+use anyhow::Context;
+use orders::{AppState, Publisher, idempotency};
 use service::{Listen, PostgresArgs};
 use tokio_util::sync::CancellationToken;
 
-/// At the end requests get five seconds and the last events three. With two for the last spans this
-/// makes ten, the time that Docker and others leave between SIGTERM and SIGKILL.
+/// At the end requests get five seconds and the last events two. With two for the last spans this
+/// makes nine, less than Docker and others leave between SIGTERM and SIGKILL.
 const DRAIN: Duration = Duration::from_secs(5);
-const LAST_EVENTS: Duration = Duration::from_secs(3);
 
 /// Creates and lists orders, owns their status, publishes `order.created`.
 #[derive(Debug, clap::Parser)]
@@ -21,6 +21,9 @@ struct Config {
     /// The Kafka brokers to start from, `host:port`, separated by commas.
     #[arg(long, env = "KAFKA_BROKERS")]
     kafka_brokers: String,
+    /// For how many hours the Idempotency-Key of an order is remembered.
+    #[arg(long, env = "IDEMPOTENCY_KEY_HOURS", default_value_t = 24)]
+    idempotency_key_hours: u32,
 }
 
 fn main() -> ExitCode {
@@ -36,15 +39,26 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let database = config.postgres.connect("orders")?;
-    let publisher = Publisher::connect(config.kafka_brokers, SEND_TIMEOUT)?;
     let state = AppState {
-        database,
-        publisher: publisher.clone(),
+        database: database.clone(),
+        publisher: Publisher::new(config.kafka_brokers),
+        key_lifetime: Duration::from_secs(3_600) * config.idempotency_key_hours,
     };
     let listener = config.listen.bind().await?;
-    tokio::spawn(publisher.clone().create_topic(shutdown.clone()));
+
+    // Ends after the last request, whose event may still go out.
+    let background = CancellationToken::new();
+    let publishing = state
+        .publisher
+        .clone()
+        .run(database.clone(), background.clone());
+    let publishing = tokio::spawn(publishing);
+    let forgetting =
+        idempotency::forget_expired_keys(database, state.key_lifetime, background.clone());
+    tokio::spawn(forgetting);
+
     let app = service::app(orders::router(state.clone()), state);
     service::serve_with_drain(listener, app, shutdown, DRAIN).await?;
-    publisher.finish(LAST_EVENTS).await;
-    Ok(())
+    background.cancel();
+    publishing.await?.context("events cannot be published")
 }

@@ -1,113 +1,95 @@
-//! Tells the world of a new order: sends `order.created` once the order is committed.
+//! Tells the world of a new order: `order.created` goes into the outbox, in the order's transaction.
 //!
-//! The customer's answer does not wait for Kafka. The send is a task of its own, in the trace of the
-//! request; one that fails (no acknowledgement in time, a full queue) is an error on its span and a
-//! line in the log, and the order stands all the same.
-//!
-//! **What this does not do.** Nothing is sent a second time, so an event can be lost: when its send has
-//! failed, when the process dies between the commit and the broker's acknowledgement, and when the
-//! client goes away in the middle of the commit. Its order then stays pending. To close that gap, the
-//! event would have to be stored in the order's own transaction, and be sent from there until it is
-//! acknowledged: a transactional outbox.
+//! So there is no order without its event and no event without its order, whatever dies in between,
+//! and the customer's answer never waits for Kafka. How the event gets from there to Kafka, and in
+//! which trace, is the outbox's business.
 
 use std::time::Duration;
 
 use domain::{Order, OrderCreated};
-use messaging::{FutureRecord, Producer, ProducerConfig, topics, topics::Topic};
-use opentelemetry::context::FutureExt;
-use rdkafka::message::{Header, OwnedHeaders};
+use messaging::{Producer, ProducerConfig, topics, topics::Topic};
+use outbox::{Outbox, OutboxMessage, Relay};
+use sqlx::PgConnection;
+use telemetry::sql::Database;
 use tokio::sync::watch;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, warn};
+use tokio_util::sync::CancellationToken;
 
-/// How long a send may take. Long enough for a partition to change its leader; and what waits takes
-/// memory here, and is lost with the process.
-pub const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the end waits for events that are on their way. The rest stays in the outbox.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
 
-/// Sends events, each in a task of its own. Clones share these tasks.
+/// Publishes events through the outbox. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Publisher {
     brokers: String,
-    producer: Producer,
-    broker: watch::Sender<&'static str>,
-    sends: TaskTracker,
+    outbox: Outbox,
+    topic_is_there: watch::Sender<bool>,
 }
 
 impl Publisher {
-    /// Sends to these brokers; a send that takes longer than `timeout` has failed. It connects in the
-    /// background: a broker that is away is no error here.
+    /// Publishes to these brokers, once it is [run](Self::run).
+    #[must_use]
+    pub fn new(brokers: String) -> Self {
+        Self {
+            brokers,
+            outbox: Outbox::in_schema("orders"),
+            topic_is_there: watch::Sender::new(false),
+        }
+    }
+
+    /// Makes the topic and relays the outbox, until `shutdown` is asked for.
     ///
     /// # Errors
     /// A setting that librdkafka refuses.
-    pub fn connect(brokers: String, timeout: Duration) -> Result<Self, messaging::Error> {
-        let config = ProducerConfig {
-            message_timeout: Some(timeout),
-            ..ProducerConfig::new(brokers.as_str(), env!("CARGO_PKG_NAME"))
+    pub async fn run(
+        self,
+        database: Database,
+        shutdown: CancellationToken,
+    ) -> Result<(), messaging::Error> {
+        let mut config = ProducerConfig::new(self.brokers.as_str(), env!("CARGO_PKG_NAME"));
+        // A broker that is away is waited for: what is not sent stays a row in any case.
+        config.message_timeout = None;
+        let relay = Relay::new(self.outbox.clone(), database, Producer::new(&config)?);
+        tokio::join!(
+            self.create_topic(&shutdown),
+            relay.run(shutdown.clone(), LAST_EVENTS)
+        );
+        Ok(())
+    }
+
+    /// Appends the event of an order, in the order's transaction.
+    pub(crate) async fn order_created(
+        &self,
+        db: &Database,
+        transaction: &mut PgConnection,
+        order: &Order,
+    ) -> sqlx::Result<()> {
+        let message = OutboxMessage {
+            topic: OrderCreated::TOPIC,
+            // What concerns one order has one key, and so stays in order.
+            key: &order.id.to_string(),
+            payload: &OrderCreated::from(order).to_json(),
+            content_type: "application/json",
         };
-        Ok(Self {
-            brokers,
-            producer: Producer::new(&config)?,
-            broker: watch::Sender::new("has not answered yet"),
-            sends: TaskTracker::new(),
-        })
+        self.outbox.append(db, transaction, message).await
     }
 
-    /// Makes the topic, trying again until it is there or `shutdown` is asked for.
-    pub async fn create_topic(self, shutdown: CancellationToken) {
-        let topic = Topic::new(OrderCreated::TOPIC, OrderCreated::PARTITIONS);
-        topics::create_until_there(&self.brokers, &[topic], &shutdown).await;
-        if !shutdown.is_cancelled() {
-            self.broker.send_replace("answers");
-        }
+    /// The transaction of an order has been committed.
+    pub(crate) fn committed(&self) {
+        self.outbox.committed();
     }
 
-    /// Begins to send the event of an order that has been committed.
-    pub(crate) fn order_created(&self, order: &Order) {
-        let send = self.clone().send(OrderCreated::from(order));
-        // The task takes the context along, which makes `send` a child of the request's span; but not
-        // that `tracing` span itself, which lasts for as long as anything runs inside it, and is to end
-        // with the answer.
-        self.sends.spawn(send.with_current_context());
-    }
-
-    /// What was last seen of the broker, for people.
+    /// What is known of the broker, for people.
     pub(crate) fn broker(&self) -> &'static str {
-        *self.broker.borrow()
-    }
-
-    /// Waits, for so long at most, until all that was begun is sent or has failed.
-    pub async fn finish(&self, limit: Duration) {
-        self.sends.close();
-        let finished = tokio::time::timeout(limit, self.sends.wait()).await;
-        if finished.is_err() {
-            let count = self.sends.len();
-            warn!(
-                count,
-                "events were not sent before the end; their orders stay pending"
-            );
+        if *self.topic_is_there.borrow() {
+            "the topic is there"
+        } else {
+            "has not answered yet"
         }
     }
 
-    async fn send(self, event: OrderCreated) {
-        let order_id = event.order_id.to_string();
-        let json = event.to_json();
-        let content_type = Header {
-            key: "content-type",
-            value: Some("application/json"),
-        };
-        // What concerns one order has one key, and so stays in order.
-        let record = FutureRecord::to(OrderCreated::TOPIC)
-            .key(&order_id)
-            .payload(&json)
-            .headers(OwnedHeaders::new().insert(content_type));
-        match self.producer.send(record).await {
-            Ok(_) => {
-                self.broker.send_replace("answers");
-            }
-            Err(error) => {
-                self.broker.send_replace("did not take the last event");
-                error!(%error, order_id, "order.created was not sent; the order stays pending");
-            }
-        }
+    async fn create_topic(&self, shutdown: &CancellationToken) {
+        let topic = Topic::new(OrderCreated::TOPIC, OrderCreated::PARTITIONS);
+        topics::create_until_there(&self.brokers, &[topic], shutdown).await;
+        self.topic_is_there.send_replace(!shutdown.is_cancelled());
     }
 }

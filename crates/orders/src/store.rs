@@ -4,13 +4,18 @@
 //! so they may be read by two statements without a transaction around them. A list takes two
 //! statements however long it is, or one for each order where that is what is to be shown.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use domain::{InvalidValue, Order, OrderId, OrderItem, OrderItems, OrderStatus};
 use sqlx::PgConnection;
-use telemetry::sql::{Database, Statement};
+use telemetry::{
+    context,
+    sql::{Database, Statement},
+};
 use uuid::Uuid;
+
+use crate::idempotency::{IdempotencyKey, PATIENCE};
 
 const INSERT_ORDER: Statement = Statement {
     summary: "INSERT orders.orders",
@@ -58,6 +63,52 @@ const UPDATE_STATUS: Statement = Statement {
            RETURNING id, customer_id, status, created_at, trace_id",
 };
 
+const LIMIT_WAIT: Statement = Statement {
+    summary: "SELECT set_config",
+    text: "SELECT set_config('lock_timeout', $1, true)",
+};
+
+/// A key that has expired and was not deleted yet is as good as new.
+const CLAIM_KEY: Statement = Statement {
+    summary: "INSERT orders.idempotency_keys",
+    text: "INSERT INTO orders.idempotency_keys AS claimed (key, order_id, created_at, traceparent)
+           VALUES ($1, $2, $3, $4)
+           ON CONFLICT (key) DO UPDATE
+               SET order_id = $2, created_at = $3, traceparent = $4
+               WHERE claimed.created_at < $5",
+};
+
+const FIND_KEY: Statement = Statement {
+    summary: "SELECT orders.idempotency_keys",
+    text: "SELECT order_id, traceparent FROM orders.idempotency_keys WHERE key = $1",
+};
+
+const DELETE_KEYS: Statement = Statement {
+    summary: "DELETE orders.idempotency_keys",
+    text: "DELETE FROM orders.idempotency_keys WHERE created_at < $1",
+};
+
+/// PostgreSQL's word for a lock that was waited for too long: `lock_not_available`.
+const LOCK_TIMEOUT: &str = "55P03";
+
+/// Whose an idempotency key is.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// Ours, if our transaction commits.
+    Ours,
+    /// It has placed an order before.
+    Taken(PlacedBefore),
+    /// Another transaction has it, and takes its time.
+    BeingUsed,
+}
+
+/// The order that a key has placed, and the span in which it did.
+#[derive(Debug)]
+pub(crate) struct PlacedBefore {
+    pub(crate) order_id: OrderId,
+    pub(crate) traceparent: Option<String>,
+}
+
 /// An order's place in the list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Position(DateTime<Utc>, Uuid);
@@ -87,6 +138,40 @@ pub(crate) async fn insert_order(
     db.run(&INSERT_ORDER, query.execute(&mut *connection))
         .await?;
     insert_items(db, connection, order).await
+}
+
+/// Claims a key for an order. Another transaction that has claimed it and not ended is waited for.
+pub(crate) async fn claim_key(
+    db: &Database,
+    connection: &mut PgConnection,
+    key: &IdempotencyKey,
+    order: &Order,
+    lifetime: Duration,
+) -> sqlx::Result<Claim> {
+    let wait = sqlx::query(LIMIT_WAIT.text).bind(format!("{}ms", PATIENCE.as_millis()));
+    db.run(&LIMIT_WAIT, wait.execute(&mut *connection)).await?;
+    let created_at = order.created_at.as_datetime();
+    let query = sqlx::query(CLAIM_KEY.text)
+        .bind(key.as_str())
+        .bind(order.id.as_uuid())
+        .bind(created_at)
+        .bind(context::traceresponse())
+        .bind(created_at - lifetime);
+    match db.run(&CLAIM_KEY, query.execute(&mut *connection)).await {
+        Ok(claimed) if claimed.rows_affected() == 1 => Ok(Claim::Ours),
+        Ok(_) => find_key(db, connection, key).await.map(Claim::Taken),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_TIMEOUT) => {
+            Ok(Claim::BeingUsed)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes the keys that are older than this; says how many.
+pub(crate) async fn delete_keys(db: &Database, lifetime: Duration) -> sqlx::Result<u64> {
+    let query = sqlx::query(DELETE_KEYS.text).bind(Utc::now() - lifetime);
+    // Not on behalf of any request, and so not traced.
+    Ok(query.execute(db.pool()).await?.rows_affected())
 }
 
 /// One order, if there is one of this id.
@@ -161,6 +246,19 @@ async fn insert_items(
         .bind(prices);
     db.run(&INSERT_ITEMS, query.execute(connection)).await?;
     Ok(())
+}
+
+async fn find_key(
+    db: &Database,
+    connection: &mut PgConnection,
+    key: &IdempotencyKey,
+) -> sqlx::Result<PlacedBefore> {
+    let query = sqlx::query_as(FIND_KEY.text).bind(key.as_str());
+    let (id, traceparent): (Uuid, _) = db.run(&FIND_KEY, query.fetch_one(connection)).await?;
+    Ok(PlacedBefore {
+        order_id: OrderId::from_uuid(id),
+        traceparent,
+    })
 }
 
 async fn find_row(db: &Database, id: OrderId) -> sqlx::Result<Option<OrderRow>> {

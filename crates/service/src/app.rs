@@ -51,18 +51,19 @@ pub fn app_with_limits(routes: Router, readiness: impl Readiness, limits: Limits
     let room = Arc::new(Semaphore::new(limits.in_flight));
     let traced = routes
         .fallback(async || ApiError::not_found("there is no such page"))
-        .method_not_allowed_fallback(async || {
-            ApiError::refused(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "this method is not allowed here",
-            )
-        })
+        .method_not_allowed_fallback(refuse_method)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(limits.body))
         .layer(from_fn_with_state(limits.deadline, in_time))
         .layer(from_fn_with_state(room, if_there_is_room))
         .layer(from_fn(telemetry::http_server::trace_request));
     traced.merge(health::routes(readiness))
+}
+
+/// axum adds which methods are allowed, as `Allow`.
+pub(crate) async fn refuse_method() -> ApiError {
+    let message = "this method is not allowed here";
+    ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, message)
 }
 
 async fn if_there_is_room(

@@ -2,12 +2,19 @@
 //!
 //! A variable that is set but empty is as good as missing: that is what compose files and shells
 //! make of one that nobody filled in. Missing ones are named together, so that nobody has to find
-//! them one by one; a malformed one is named by itself. Either way nothing has been started yet.
+//! them one by one; a malformed one is named by itself, without its value, which may be a secret.
+//! Either way nothing has been started yet.
 
-use std::{env, ffi::OsString, time::Duration};
+use std::{env, ffi::OsString, str::FromStr, time::Duration};
 
 use anyhow::Context;
-use clap::{ArgMatches, Args, Command, Parser, builder::Resettable};
+use clap::{
+    Args, Command, Parser,
+    builder::Resettable,
+    error::{ContextKind, ContextValue},
+    value_parser,
+};
+use sqlx::postgres::PgConnectOptions;
 use telemetry::sql::{Database, PoolOptions};
 use tokio::net::TcpListener;
 
@@ -44,10 +51,15 @@ impl Listen {
 #[derive(Clone, Args)]
 pub struct PostgresArgs {
     /// Database and who connects to it, `postgres://user:password@host:port/database`.
-    #[arg(long, env = "POSTGRES_URL", hide_env_values = true)]
+    #[arg(long, env = "POSTGRES_URL", hide_env_values = true, value_parser = parse_postgres_url)]
     pub postgres_url: String,
     /// How many connections to the database there may be at once.
-    #[arg(long, env = "POSTGRES_MAX_CONNECTIONS", default_value_t = 16)]
+    #[arg(
+        long,
+        env = "POSTGRES_MAX_CONNECTIONS",
+        default_value_t = 16,
+        value_parser = value_parser!(u32).range(1..=1_000)
+    )]
     pub postgres_max_connections: u32,
 }
 
@@ -77,15 +89,10 @@ impl std::fmt::Debug for PostgresArgs {
 
 /// The program's configuration, or what to say of what is wrong with it.
 pub(crate) fn parse<C: Parser>() -> Result<C, clap::Error> {
-    let command = without_empty(C::command(), |name| env::var_os(name));
-    from_matches(command, |command| command.try_get_matches())
-}
-
-fn from_matches<C: Parser>(
-    mut command: Command,
-    matches: impl FnOnce(Command) -> Result<ArgMatches, clap::Error>,
-) -> Result<C, clap::Error> {
-    let mut matches = matches(command.clone())?;
+    let mut command = without_empty(C::command(), |name| env::var_os(name));
+    let mut matches = command
+        .try_get_matches_from_mut(env::args_os())
+        .map_err(without_value)?;
     C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
@@ -100,4 +107,27 @@ fn without_empty(command: Command, variable: impl Fn(&str) -> Option<OsString>) 
             argument
         }
     })
+}
+
+/// clap quotes the value that it refuses. That may be an address with a password in it.
+fn without_value(mut error: clap::Error) -> clap::Error {
+    let hidden = ContextValue::String("(not shown)".to_owned());
+    match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) if !value.is_empty() => {
+            error.insert(ContextKind::InvalidValue, hidden);
+        }
+        _ => {}
+    }
+    error
+}
+
+/// The URL as it came, if it can be used.
+fn parse_postgres_url(text: &str) -> Result<String, &'static str> {
+    let scheme = text.split("://").next();
+    let is_postgres = matches!(scheme, Some("postgres" | "postgresql"));
+    if is_postgres && PgConnectOptions::from_str(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("must look like postgres://user:password@host:port/database")
+    }
 }

@@ -13,6 +13,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::ApiError;
 
+/// The longest path that a refusal names, in characters. A field that is not known can have any name.
+const MAX_PATH: usize = 64;
+
 /// A JSON body, of a request or of an answer.
 ///
 /// Refused are: another content type (415), more than the limit (413), what is no JSON or has a
@@ -110,7 +113,11 @@ fn describe(path: &str, error: &serde_json::Error) -> String {
     };
     let (line, column) = (error.line(), error.column());
     match path {
-        "." => format!("{what} (line {line}, column {column})"),
-        path => format!("{path}: {what} (line {line}, column {column})"),
+        // What ends too early has no path.
+        "." | "?" => format!("{what} (line {line}, column {column})"),
+        path => {
+            let path: String = path.chars().take(MAX_PATH).collect();
+            format!("{path}: {what} (line {line}, column {column})")
+        }
     }
 }

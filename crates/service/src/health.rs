@@ -8,6 +8,8 @@ use axum::{Json, Router, extract::State, http::StatusCode, response::IntoRespons
 use serde_json::{Value, json};
 use telemetry::sql::Database;
 
+use crate::app::refuse_method;
+
 /// A check that takes longer is as good as failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -57,6 +59,7 @@ pub(crate) fn routes<R: Readiness>(readiness: R) -> Router {
     Router::new()
         .route("/healthz", get(async || Json(json!({ "alive": true }))))
         .route("/readyz", get(ready::<R>))
+        .method_not_allowed_fallback(refuse_method)
         .with_state(readiness)
 }
 

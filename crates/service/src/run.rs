@@ -19,7 +19,7 @@ use crate::config;
 const MISCONFIGURED: u8 = 2;
 
 /// Runs `start` with the program's configuration, until it ends by itself or, after SIGTERM or
-/// SIGINT have cancelled its token, because it was asked to.
+/// SIGINT have cancelled its token, because it was asked to. A second signal ends it at once.
 ///
 /// The exit code is 0, 1 if `start` failed, or 2 if the configuration is wrong.
 pub fn run<C: Parser>(
@@ -41,9 +41,11 @@ pub fn run<C: Parser>(
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(with_telemetry(service, async |shutdown| {
-        start(config, shutdown).await
-    }))
+    let work = async |shutdown| start(config, shutdown).await;
+    let code = runtime.block_on(with_telemetry(service, work));
+    // Whatever still blocks one of its threads is not waited for: all that matters has ended.
+    runtime.shutdown_background();
+    code
 }
 
 async fn with_telemetry(

@@ -3,14 +3,17 @@
 //! All of it goes through the current OpenTelemetry context, which follows the `tracing` span that is
 //! entered. Outside of any span there is nothing to read, and nothing happens.
 
+use std::collections::HashMap;
 use std::future::Future;
 
 use http::HeaderMap;
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::context::FutureExt;
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceId};
 use opentelemetry::{Context, Key, KeyValue, Value, global};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
 
 /// The id of the current trace.
@@ -44,6 +47,17 @@ pub fn set_attribute(key: impl Into<Key>, value: impl Into<Value>) {
     Context::map_current(|context| {
         context.span().set_attribute(KeyValue::new(key, value));
     });
+}
+
+/// Links the current span to another one, which is named as in a `traceparent`: another trace that has
+/// to do with this one. What names none links nothing.
+pub fn link_to(traceparent: &str) {
+    let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
+    let other = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+    let other = other.span().span_context().clone();
+    if other.is_valid() {
+        Context::map_current(|context| context.span().add_link(other, vec![]));
+    }
 }
 
 /// Runs `future` with one more baggage entry. The spans that it starts see the entry (see

@@ -1,8 +1,8 @@
 //! The service as the tests meet it: on a socket, with a database and a broker of its own.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
-use orders::{AppState, Publisher};
+use orders::{AppState, KEY_LIFETIME, Publisher};
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use reqwest::{Response, header::CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -19,7 +19,6 @@ const NOWHERE: &str = "127.0.0.1:1";
 /// The service on a free port, until it is dropped.
 pub(crate) struct App {
     pub(crate) http: reqwest::Client,
-    pub(crate) publisher: Publisher,
     pub(crate) spans: Spans,
     address: SocketAddr,
     owner: Option<PgPool>,
@@ -38,39 +37,40 @@ pub(crate) fn kafka() -> Kafka {
 impl App {
     /// With a database, and a broker that is away, which most requests do not care about.
     pub(crate) async fn start() -> Self {
-        Self::start_with_kafka(NOWHERE.to_owned(), Duration::from_millis(500)).await
+        Self::start_with_kafka(NOWHERE.to_owned()).await
     }
 
-    pub(crate) async fn start_with_kafka(brokers: String, timeout: Duration) -> Self {
+    pub(crate) async fn start_with_kafka(brokers: String) -> Self {
         let database = orderflow::testing::database().await;
         let owner = PgPool::connect_lazy(&database.admin_url()).unwrap();
-        Self::serve(&database.url("orders"), Some(owner), brokers, timeout).await
+        Self::serve(&database.url("orders"), Some(owner), brokers).await
     }
 
     pub(crate) async fn start_without_database() -> Self {
         let url = format!("postgres://orders:secret@{NOWHERE}/orderflow");
-        Self::serve(&url, None, NOWHERE.to_owned(), Duration::from_secs(1)).await
+        Self::serve(&url, None, NOWHERE.to_owned()).await
     }
 
-    async fn serve(url: &str, owner: Option<PgPool>, brokers: String, timeout: Duration) -> Self {
+    async fn serve(url: &str, owner: Option<PgPool>, brokers: String) -> Self {
         let spans = Spans::capture();
-        let publisher = Publisher::connect(brokers, timeout).unwrap();
         let postgres = PostgresArgs {
             postgres_url: url.to_owned(),
             postgres_max_connections: 4,
         };
         let state = AppState {
             database: postgres.connect("orders").unwrap(),
-            publisher: publisher.clone(),
+            publisher: Publisher::new(brokers),
+            key_lifetime: KEY_LIFETIME,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
+        let publisher = state.publisher.clone();
+        tokio::spawn(publisher.run(state.database.clone(), shutdown.clone()));
         let app = service::app(orders::router(state.clone()), state);
         tokio::spawn(service::serve(listener, app, shutdown.clone()));
         Self {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
-            publisher,
             spans,
             address,
             owner,
@@ -124,12 +124,14 @@ impl App {
         sqlx::raw_sql(statements).execute(self.sql()).await.unwrap();
     }
 
-    /// All that the service has written, as text, to be compared.
+    /// All that the service has written, events to be sent included, as text, to be compared.
     pub(crate) async fn everything(&self) -> Vec<String> {
         sqlx::query_scalar(
             "(SELECT orders::text FROM orders.orders ORDER BY id)
              UNION ALL
-             (SELECT order_items::text FROM orders.order_items ORDER BY order_id, position)",
+             (SELECT order_items::text FROM orders.order_items ORDER BY order_id, position)
+             UNION ALL
+             (SELECT outbox::text FROM orders.outbox ORDER BY id)",
         )
         .fetch_all(self.sql())
         .await

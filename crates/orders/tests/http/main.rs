@@ -4,6 +4,7 @@
 
 mod app;
 mod bad_input;
+mod idempotency;
 mod list;
 mod place;
 mod publish;

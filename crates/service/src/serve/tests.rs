@@ -1,0 +1,105 @@
+//! The bounds that no caller can set; the rest is tested from outside.
+
+use axum::routing::get;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::JoinHandle,
+};
+
+use super::*;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+
+/// Long enough for anything that happens at all.
+const LIMIT: Duration = Duration::from_secs(30);
+
+struct Server {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    served: JoinHandle<io::Result<()>>,
+}
+
+async fn start(bounds: Bounds) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let app = Router::new().route("/", get("hello"));
+    let served = tokio::spawn(serve_within(bounds, listener, app, shutdown.clone()));
+    Server {
+        address,
+        shutdown,
+        served,
+    }
+}
+
+async fn ask(connection: &mut TcpStream) {
+    connection.write_all(REQUEST).await.unwrap();
+}
+
+async fn is_answered(connection: &mut TcpStream) {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"hello") {
+        assert_ne!(connection.read_buf(&mut answer).await.unwrap(), 0);
+    }
+}
+
+async fn is_closed(connection: &mut TcpStream) {
+    let mut rest = Vec::new();
+    let closed = timeout(LIMIT, connection.read_to_end(&mut rest)).await;
+    closed.expect("the connection stays open").unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_never_says_what_it_wants_is_let_go() {
+    let bounds = Bounds {
+        headers: Duration::from_millis(50),
+        ..BOUNDS
+    };
+    let server = start(bounds).await;
+    for said in [&b""[..], b"GET / HT", REQUEST] {
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        connection.write_all(said).await.unwrap();
+        is_closed(&mut connection).await;
+    }
+}
+
+#[tokio::test]
+async fn one_connection_too_many_waits_until_another_ends() {
+    let bounds = Bounds {
+        connections: 1,
+        ..BOUNDS
+    };
+    let server = start(bounds).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    ask(&mut first).await;
+    is_answered(&mut first).await;
+
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    ask(&mut second).await;
+    let early = timeout(Duration::from_millis(100), is_answered(&mut second)).await;
+    assert!(early.is_err(), "it did not wait");
+
+    drop(first);
+    timeout(LIMIT, is_answered(&mut second)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_server_ends_when_it_is_asked_to() {
+    let bounds = Bounds {
+        connections: 1,
+        drain: LIMIT * 100,
+        ..BOUNDS
+    };
+    let server = start(bounds).await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    ask(&mut idle).await;
+    is_answered(&mut idle).await;
+
+    server.shutdown.cancel();
+    timeout(LIMIT, server.served)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    is_closed(&mut idle).await;
+}
