@@ -30,6 +30,11 @@ pub(crate) fn router() -> Router {
         .route("/page/format.js", file(JS, include_str!("page/format.js")))
         .route("/page/list.js", file(JS, include_str!("page/list.js")))
         .route("/page/trace.js", file(JS, include_str!("page/trace.js")))
+        .route("/page/head.js", file(JS, include_str!("page/head.js")))
+        .route(
+            "/page/timeline.js",
+            file(JS, include_str!("page/timeline.js")),
+        )
         .route("/page/rows.js", file(JS, include_str!("page/rows.js")))
         .route("/page/axis.js", file(JS, include_str!("page/axis.js")))
         .route(

@@ -33,9 +33,15 @@ async function show() {
   view = {};
   const url = new URL(location.href);
   const [, kind, id] = url.pathname.split('/');
-  input.value = kind === 'order' || kind === 'trace' ? decodeURIComponent(id) : url.searchParams.get('q') ?? '';
+  input.value =
+    kind === 'order' || kind === 'trace' ? decodeURIComponent(id) : (url.searchParams.get('q') ?? '');
   try {
-    const next = kind === 'order' ? await order(decodeURIComponent(id), url) : kind === 'trace' ? await trace(id, url) : await showList(main, url);
+    const next =
+      kind === 'order'
+        ? await order(decodeURIComponent(id), url)
+        : kind === 'trace'
+          ? await trace(id, url)
+          : await showList(main, url);
     if (mine === shown) view = next ?? {};
     else next?.leave?.();
   } catch (error) {
@@ -58,21 +64,41 @@ function notFound(error, kind) {
   if (held) foot(held);
   // What is looked for may be on its way.
   view = { changed: () => show() };
-  const what = kind === 'order' ? 'No trace of this order is held' : kind === 'trace' ? 'This trace is not held' : 'The viewer does not answer';
+  const what =
+    kind === 'order'
+      ? 'No trace of this order is held'
+      : kind === 'trace'
+        ? 'This trace is not held'
+        : 'The viewer does not answer';
   const why = held
     ? `Traces are held since ${clock(held.since).slice(0, -4)}. One that came before was dropped to make room; one that was not sampled never came.`
     : error.message;
-  replace(main, h('section', { class: 'verdict bad' }, h('div', { class: 'sign', 'aria-hidden': 'true' }, '?'),
-    h('div', {}, h('h1', {}, what), h('p', { class: 'meta' }, why), h('p', {}, h('a', { href: '/' }, 'Show the latest traces')))));
+  replace(
+    main,
+    h(
+      'section',
+      { class: 'verdict bad' },
+      h('div', { class: 'sign', 'aria-hidden': 'true' }, '?'),
+      h(
+        'div',
+        {},
+        h('h1', {}, what),
+        h('p', { class: 'meta' }, why),
+        h('p', {}, h('a', { href: '/' }, 'Show the latest traces')),
+      ),
+    ),
+  );
 }
 
 /** How much is held, at the foot of the page. */
 export function foot(held) {
   const number = new Intl.NumberFormat('en');
-  replace(document.getElementById('held'),
+  replace(
+    document.getElementById('held'),
     `Holding ${number.format(held.traces)} of ${number.format(held.traces_seen)} traces seen, `,
     `${bytes(held.bytes)} of ${bytes(held.max_bytes)}, since ${clock(held.since).slice(0, -4)}. `,
-    'In memory only: a restart forgets them.');
+    'In memory only: a restart forgets them.',
+  );
 }
 
 const ORDER = /^(?:order\.id=)?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/i;
@@ -90,7 +116,15 @@ search.addEventListener('submit', event => {
 
 document.addEventListener('click', event => {
   const link = event.target.closest('a[href^="/"]');
-  if (!link || event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (
+    !link ||
+    event.defaultPrevented ||
+    event.button !== 0 ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.shiftKey
+  )
+    return;
   event.preventDefault();
   go(link.getAttribute('href'));
   scrollTo(0, 0);

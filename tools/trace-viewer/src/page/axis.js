@@ -64,7 +64,13 @@ function ticks(pieces, scale) {
     const first = afterBreak ? piece.from : 0;
     for (let time = first; time <= piece.to; time += step) {
       const x = piece.x + (time - piece.from) * scale;
-      const label = afterBreak ? (time === first ? human(time) : `+${human(time - first)}`) : time === 0 ? '0' : human(time);
+      const label = afterBreak
+        ? time === first
+          ? human(time)
+          : `+${human(time - first)}`
+        : time === 0
+          ? '0'
+          : human(time);
       const crowded = found.length > 0 && x - found.at(-1).x < 0.06;
       const cutOff = time > first && piece.x + piece.width - x < 0.05;
       if (!crowded && !cutOff) found.push({ x, label });

@@ -26,7 +26,12 @@ function add(element, children) {
 
 /** A button that copies a text and says so. */
 export function copyButton(text, what) {
-  const button = h('button', { type: 'button', class: 'copy', 'aria-label': `Copy ${what}`, title: `Copy ${what}` });
+  const button = h('button', {
+    type: 'button',
+    class: 'copy',
+    'aria-label': `Copy ${what}`,
+    title: `Copy ${what}`,
+  });
   button.addEventListener('click', async event => {
     event.stopPropagation();
     await navigator.clipboard.writeText(text);

@@ -56,6 +56,9 @@ export function ago(nanos, now) {
   return clock(nanos).slice(0, -4);
 }
 
+/** '1 span', '2 spans' */
+export const many = (count, what) => `${count} ${what}${count === 1 ? '' : 's'}`;
+
 export function bytes(count) {
   if (count < 1024 * 1024) return `${Math.round(count / 1024)} KiB`;
   return `${Math.round(count / 1024 / 1024)} MiB`;
@@ -63,6 +66,11 @@ export function bytes(count) {
 
 /** SQL with its clauses on lines of their own. */
 export function sql(text) {
-  const clauses = /\s+(FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|GROUP BY|LIMIT|ON CONFLICT|(?:LEFT |INNER )?JOIN|FOR UPDATE|UNION)\b/gi;
-  return text.trim().replace(/\s+/g, ' ').replace(clauses, '\n$1').replace(/\s+(AND|OR)\s+/g, '\n  $1 ');
+  const clauses =
+    /\s+(FROM|WHERE|SET|VALUES|RETURNING|ORDER BY|GROUP BY|LIMIT|ON CONFLICT|(?:LEFT |INNER )?JOIN|FOR UPDATE|UNION)\b/gi;
+  return text
+    .trim()
+    .replace(/\s+/g, ' ')
+    .replace(clauses, '\n$1')
+    .replace(/\s+(AND|OR)\s+/g, '\n  $1 ');
 }

@@ -27,7 +27,12 @@ export async function showList(main, url, words) {
     drawFilters(filters, params, answer);
     drawTable(table, answer);
     const filtered = [...params.keys()].length > 0;
-    empty.textContent = answer.traces.length > 0 ? '' : filtered ? 'No trace fits.' : 'No trace has come yet. Send OTLP to port 4317 (gRPC) or 4318 (HTTP).';
+    empty.textContent =
+      answer.traces.length > 0
+        ? ''
+        : filtered
+          ? 'No trace fits.'
+          : 'No trace has come yet. Send OTLP to port 4317 (gRPC) or 4318 (HTTP).';
     table.hidden = answer.traces.length === 0;
     clearTimeout(timer);
     timer = answer.traces.some(trace => trace.verdict.tone === 'open') ? setTimeout(look, AGAIN) : null;
@@ -39,7 +44,10 @@ export async function showList(main, url, words) {
     if (!timer) load().catch(() => {});
   }
 
-  const busy = () => scrollY > 60 || table.matches(':hover') || main.contains(document.activeElement) && document.activeElement !== main;
+  const busy = () =>
+    scrollY > 60 ||
+    table.matches(':hover') ||
+    (main.contains(document.activeElement) && document.activeElement !== main);
   let timer = null;
 
   await load();
@@ -51,7 +59,10 @@ export async function showList(main, url, words) {
     const count = ids.filter(id => !known.has(id)).length;
     if (count > 0) news.hidden = false;
   };
-  news.addEventListener('click', () => { scrollTo(0, 0); load(); });
+  news.addEventListener('click', () => {
+    scrollTo(0, 0);
+    load();
+  });
   filters.addEventListener('change', () => {
     for (const [key, value] of new FormData(filters)) value ? params.set(key, value) : params.delete(key);
     go(`${location.pathname === '/' ? '/search' : location.pathname}?${params}`);
@@ -62,44 +73,131 @@ export async function showList(main, url, words) {
 
 function drawFilters(filters, params, answer) {
   if (filters.contains(document.activeElement)) return;
-  const select = (name, label, options) => h('label', {}, h('span', {}, label),
-    h('select', { name }, options.map(([value, text]) => h('option', { value, selected: (params.get(name) ?? '') === value }, text))));
+  const select = (name, label, options) =>
+    h(
+      'label',
+      {},
+      h('span', {}, label),
+      h(
+        'select',
+        { name },
+        options.map(([value, text]) =>
+          h('option', { value, selected: (params.get(name) ?? '') === value }, text),
+        ),
+      ),
+    );
   const names = list => list.map(name => [name, name || '(no name)']);
-  replace(filters,
+  replace(
+    filters,
     select('service', 'Service', [['', 'all'], ...names(answer.services)]),
-    params.get('service') ? select('operation', 'Operation', [['', 'all'], ...names(answer.operations)]) : null,
-    select('status', 'Errors', [['', 'with and without'], ['error', 'with errors'], ['ok', 'without']]),
-    h('label', {}, h('span', {}, 'At least'), h('input', { name: 'min', type: 'number', min: '0', step: '10', value: params.get('min') ?? '', placeholder: '0' }), ' ms'),
-    [...params.keys()].length > 0 ? h('a', { href: '/' }, 'Clear') : null);
+    params.get('service')
+      ? select('operation', 'Operation', [['', 'all'], ...names(answer.operations)])
+      : null,
+    select('status', 'Errors', [
+      ['', 'with and without'],
+      ['error', 'with errors'],
+      ['ok', 'without'],
+    ]),
+    h(
+      'label',
+      {},
+      h('span', {}, 'At least'),
+      h('input', {
+        name: 'min',
+        type: 'number',
+        min: '0',
+        step: '10',
+        value: params.get('min') ?? '',
+        placeholder: '0',
+      }),
+      ' ms',
+    ),
+    [...params.keys()].length > 0 ? h('a', { href: '/' }, 'Clear') : null,
+  );
 }
 
 function drawTable(table, answer) {
   const lane = lanes(answer.services);
   const longest = Math.max(1, ...answer.traces.map(trace => Number(trace.duration)));
-  const head = ['Started', 'Trace', 'What became of it', 'Duration', 'In the queue', 'Services', 'Spans', 'Errors'];
-  replace(table,
+  const head = [
+    'Started',
+    'Trace',
+    'What became of it',
+    'Duration',
+    'In the queue',
+    'Services',
+    'Spans',
+    'Errors',
+  ];
+  replace(
+    table,
     h('caption', { class: 'hidden' }, 'Traces, newest first'),
-    h('thead', {}, h('tr', {}, head.map(title => h('th', { scope: 'col' }, title)))),
-    h('tbody', {}, answer.traces.map(trace => row(trace, answer.now, lane, longest))));
+    h(
+      'thead',
+      {},
+      h(
+        'tr',
+        {},
+        head.map(title => h('th', { scope: 'col' }, title)),
+      ),
+    ),
+    h(
+      'tbody',
+      {},
+      answer.traces.map(trace => row(trace, answer.now, lane, longest)),
+    ),
+  );
 }
 
 function row(trace, now, lane, longest) {
   const address = trace.order ? `/order/${trace.order}` : `/trace/${trace.id}`;
   const { tone, headline, detail } = trace.verdict;
-  const tr = h('tr', { class: tone },
+  const tr = h(
+    'tr',
+    { class: tone },
     h('td', { class: 'number', title: clock(trace.start) }, ago(trace.start, now)),
-    h('td', {},
-      h('a', { href: address }, h('span', { class: 'name' }, trace.name || '(no name)')), ' ',
+    h(
+      'td',
+      {},
+      h('a', { href: address }, h('span', { class: 'name' }, trace.name || '(no name)')),
+      ' ',
       h('span', { class: 'quiet' }, trace.service),
-      h('div', { class: 'id' }, trace.order ? `order ${trace.order}` : trace.id)),
-    h('td', { class: 'outcome' }, h('span', { class: 'sign', 'aria-hidden': 'true' }, SIGNS[tone]),
-      h('strong', {}, headline), detail ? h('div', { class: 'quiet' }, detail) : null),
-    h('td', { class: 'number' }, human(Number(trace.duration)),
-      h('div', { class: 'meter', 'aria-hidden': 'true' }, h('i', { style: { width: `${100 * Number(trace.duration) / longest}%` } }))),
-    h('td', { class: 'number' }, trace.queue === null ? '–' : h('span', { class: 'queued' }, human(Number(trace.queue)))),
-    h('td', { class: 'chips' }, trace.services.map(service => h('span', { class: `chip ${lane[service]}`, title: service }, service))),
+      h('div', { class: 'id' }, trace.order ? `order ${trace.order}` : trace.id),
+    ),
+    h(
+      'td',
+      { class: 'outcome' },
+      h('span', { class: 'sign', 'aria-hidden': 'true' }, SIGNS[tone]),
+      h('strong', {}, headline),
+      detail ? h('div', { class: 'quiet' }, detail) : null,
+    ),
+    h(
+      'td',
+      { class: 'number' },
+      human(Number(trace.duration)),
+      h(
+        'div',
+        { class: 'meter', 'aria-hidden': 'true' },
+        h('i', { style: { width: `${(100 * Number(trace.duration)) / longest}%` } }),
+      ),
+    ),
+    h(
+      'td',
+      { class: 'number' },
+      trace.queue === null ? '–' : h('span', { class: 'queued' }, human(Number(trace.queue))),
+    ),
+    h(
+      'td',
+      { class: 'chips' },
+      trace.services.map(service => h('span', { class: `chip ${lane[service]}`, title: service }, service)),
+    ),
     h('td', { class: 'number' }, String(trace.spans)),
-    h('td', { class: 'number' }, trace.errors > 0 ? h('span', { class: 'errors' }, String(trace.errors)) : '–'));
+    h(
+      'td',
+      { class: 'number' },
+      trace.errors > 0 ? h('span', { class: 'errors' }, String(trace.errors)) : '–',
+    ),
+  );
   tr.addEventListener('click', event => {
     if (event.target.closest('a') || String(getSelection())) return;
     go(address);

@@ -1,10 +1,9 @@
 // From spans to rows: what is folded, what is told once instead of a hundred times, and the rows that no
 // span stands for (a queue, an outbox, a pause between attempts, a span that never came).
 
-import { between, human } from './format.js';
+import { between } from './format.js';
 
 const MANY = 5;
-const DESTINATION = 'messaging.destination.name';
 
 /** Adds to each span what the page needs: offsets from the trace's start as numbers, service, children. */
 export function prepare(trace) {
@@ -27,22 +26,6 @@ export function prepare(trace) {
   return trace;
 }
 
-/** What can't be right, or is not there: said, and nothing set right in silence. */
-export function doubts(trace) {
-  const behind = new Map();
-  for (const span of trace.spans) {
-    const parent = span.parentSpan;
-    if (!parent || parent.service === span.service || span.from >= parent.from) continue;
-    const key = `${span.service} is at least`;
-    const most = behind.get(key);
-    if (!most || parent.from - span.from > most.by) behind.set(key, { by: parent.from - span.from, parent: parent.service });
-  }
-  const clocks = [...behind].map(([key, { by, parent }]) => `Clocks differ: ${key} ${human(by)} behind ${parent}. Nothing was moved.`);
-  const missing = new Set(trace.spans.map(span => span.missing).filter(Boolean)).size;
-  const lost = missing === 1 ? 'A span has not come' : `${missing} spans have not come`;
-  return [...clocks, ...(missing > 0 ? [`${lost}: killed before it was exported, still open, or dropped.`] : [])];
-}
-
 /** The rows to show, given what is folded (ids) and which groups are opened. */
 export function rows(trace, folded, opened, now) {
   const out = [];
@@ -55,7 +38,8 @@ function addAll(tops, out, state) {
   const waiting = entries(tops, state).reverse();
   while (waiting.length > 0) {
     const entry = waiting.pop();
-    if (entry.missing) out.push({ type: 'missing', depth: 0, id: entry.missing, key: `missing-${entry.missing}` });
+    if (entry.missing)
+      out.push({ type: 'missing', depth: 0, id: entry.missing, key: `missing-${entry.missing}` });
     else if (entry.group) out.push(groupRow(entry.group));
     else {
       addSpan(entry.span, out, state);
@@ -70,17 +54,45 @@ function addSpan(span, out, state) {
   if (span.queue && Number(span.queue) > 0) before.push(wait(span, 'queue', Number(span.queue)));
   const previous = previousAttempt(span);
   if (previous && span.from > previous.to) {
-    before.push({ type: 'pause', span, depth: span.depth, from: previous.to, to: span.from, key: `pause-${span.at}` });
+    before.push({
+      type: 'pause',
+      span,
+      depth: span.depth,
+      from: previous.to,
+      to: span.from,
+      key: `pause-${span.at}`,
+    });
   }
   out.push(...before);
-  out.push({ type: 'span', span, depth: span.depth, folded: state.folded.has(span.id), key: `span-${span.at}` });
+  out.push({
+    type: 'span',
+    span,
+    depth: span.depth,
+    folded: state.folded.has(span.id),
+    key: `span-${span.at}`,
+  });
   if (span.unprocessed && state.now) {
-    out.push({ type: 'open', span, depth: span.depth + 1, from: span.from, to: state.now, key: `open-${span.at}` });
+    out.push({
+      type: 'open',
+      span,
+      depth: span.depth + 1,
+      from: span.from,
+      to: state.now,
+      key: `open-${span.at}`,
+    });
   }
 }
 
 function wait(span, type, time) {
-  return { type, span, depth: span.depth, from: span.from - time, to: span.from, time, key: `${type}-${span.at}`, topic: span.attribute[DESTINATION] };
+  return {
+    type,
+    span,
+    depth: span.depth,
+    from: span.from - time,
+    to: span.from,
+    time,
+    key: `${type}-${span.at}`,
+  };
 }
 
 function previousAttempt(span) {
@@ -120,5 +132,15 @@ function groupRow({ spans, open }) {
   const [first] = spans;
   const time = spans.reduce((sum, span) => sum + span.took, 0);
   const to = Math.max(...spans.map(span => span.to));
-  return { type: 'group', span: first, spans, open, time, from: first.from, to, depth: first.depth, key: `group-${first.at}` };
+  return {
+    type: 'group',
+    span: first,
+    spans,
+    open,
+    time,
+    from: first.from,
+    to,
+    depth: first.depth,
+    key: `group-${first.at}`,
+  };
 }
