@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use nix::sys::signal::Signal;
 
-use super::{home::Home, journal::State};
+use super::{home::Home, journal::State, screen::say};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SILENCE: Duration = Duration::from_secs(10);
@@ -22,17 +22,20 @@ pub(crate) async fn run(home: &Home, volumes: bool) -> anyhow::Result<()> {
     match (home.is_supervised()?, home.state()?) {
         (true, state) => {
             stop(home, state.as_ref()).await?;
-            println!("Stopped, after {:.1} s.", since.elapsed().as_secs_f64());
+            say(format_args!(
+                "Stopped, after {:.1} s.",
+                since.elapsed().as_secs_f64()
+            ));
         }
         (false, Some(state)) => {
             clear_away(home, &state).await?;
-            println!("The supervisor did not live any more; what it left is cleared away.");
+            say("The supervisor did not live any more; what it left is cleared away.");
         }
-        (false, None) => println!("Nothing is running."),
+        (false, None) => say("Nothing is running."),
     }
     if volumes {
         home.remove()?;
-        println!("The data and the logs are removed.");
+        say("The data and the logs are removed.");
     }
     Ok(())
 }
@@ -45,7 +48,10 @@ async fn stop(home: &Home, state: Option<&State>) -> anyhow::Result<()> {
     let mut told = since;
     while home.is_supervised()? {
         if told.elapsed() > SILENCE {
-            println!("Still stopping, after {} s.", since.elapsed().as_secs());
+            say(format_args!(
+                "Still stopping, after {} s.",
+                since.elapsed().as_secs()
+            ));
             told = Instant::now();
         }
         if since.elapsed() > PATIENCE {

@@ -33,9 +33,13 @@ pub(crate) struct Home(PathBuf);
 impl Home {
     pub(crate) fn find() -> anyhow::Result<Self> {
         let chosen = env::var_os("ORDERFLOW_HOME").filter(|home| !home.is_empty());
-        let home = chosen.map_or_else(|| workspace().join(".orderflow"), PathBuf::from);
-        let home = std::path::absolute(&home);
-        Ok(Self(home.context("ORDERFLOW_HOME is no path")?))
+        let home = match chosen {
+            Some(home) => std::path::absolute(home).context("ORDERFLOW_HOME is no path")?,
+            None => fs::canonicalize(workspace())
+                .with_context(|| format!("{} is not there any more", workspace().display()))?
+                .join(".orderflow"),
+        };
+        Ok(Self(home))
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::bail;
 use orderflow::stack::{SERVICES, VIEWER};
 
-use super::home::Home;
+use super::{home::Home, screen::say};
 
 const OTHERS: [&str; 4] = ["PostgreSQL", "Kafka", VIEWER, "supervisor"];
 /// How much of one, and how much of each when all are asked for.
@@ -31,8 +31,8 @@ fn print(home: &Home, part: &str, lines: usize) {
     let log = fs::read(&path).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let all: Vec<_> = log.lines().collect();
-    println!("==> {} <==", path.display());
+    say(format_args!("==> {} <==", path.display()));
     for line in &all[all.len().saturating_sub(lines)..] {
-        println!("{line}");
+        say(format_args!("{line}"));
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     home::Home,
     journal::{Part, PartPhase, Phase, State},
+    screen::say,
 };
 
 #[derive(Serialize)]
@@ -27,18 +28,18 @@ pub(crate) async fn run(home: &Home, json: bool) -> anyhow::Result<ExitCode> {
     }
     let ready = state.as_ref().is_some_and(is_all_ready);
     if json {
-        println!(
+        say(format_args!(
             "{}",
             serde_json::to_string_pretty(&Status { ready, state })?
-        );
+        ));
     } else if let Some(state) = state {
         print(&state);
     } else if home.state()?.is_some() {
-        println!(
+        say(format_args!(
             "Not running: the supervisor was killed or has failed. `up` and `down` both clear away what it left."
-        );
+        ));
     } else {
-        println!("Not running.");
+        say("Not running.");
     }
     Ok(if ready {
         ExitCode::SUCCESS
@@ -63,10 +64,10 @@ fn is_all_ready(state: &State) -> bool {
 }
 
 fn print(state: &State) {
-    println!(
+    say(format_args!(
         "{:<11} {:<11} {:<24} {:>7} {:>8}  LOG",
         "PART", "STATE", "ADDRESS", "PID", "RESTARTS"
-    );
+    ));
     for part in &state.parts {
         let phase = match part.phase {
             PartPhase::Starting => "starting",
@@ -78,12 +79,12 @@ fn print(state: &State) {
             .process
             .as_ref()
             .map_or(String::new(), |process| process.pid.to_string());
-        println!(
+        say(format_args!(
             "{:<11} {phase:<11} {:<24} {pid:>7} {:>8}  {}",
             part.name,
             part.address,
             part.restarts,
             part.log.display()
-        );
+        ));
     }
 }

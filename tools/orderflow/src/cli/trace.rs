@@ -10,6 +10,8 @@ use orderflow::{
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::screen::say;
+
 const API: &str = "http://127.0.0.1:16686/api/traces";
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Where the consumer writes how long a message lay in the queue, in seconds.
@@ -32,7 +34,11 @@ pub(crate) async fn run(order_id: &str) -> anyhow::Result<()> {
     let mut traces: Vec<_> = traces.into_values().collect();
     traces.sort_by_key(Trace::began);
     for trace in &traces {
-        println!("trace {}\n{}", trace.id, tree::render(&trace.spans()));
+        say(format_args!(
+            "trace {}\n{}",
+            trace.id,
+            tree::render(&trace.spans())
+        ));
     }
     Ok(())
 }

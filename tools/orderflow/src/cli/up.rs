@@ -18,7 +18,7 @@ use super::{
     BrokerKind,
     home::{Home, PORTS},
     journal::{PartPhase, Phase, State},
-    screen,
+    screen::{self, say},
 };
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -36,6 +36,7 @@ pub(crate) async fn run(home: &Home, broker: BrokerKind) -> anyhow::Result<()> {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     let supervisor = if home.is_supervised()? {
+        say("It has been started already.");
         None
     } else {
         clear_away(home).await?;
@@ -57,7 +58,7 @@ async fn clear_away(home: &Home) -> anyhow::Result<()> {
         return Ok(());
     };
     if state.phase != Phase::Failed {
-        println!("The supervisor of an earlier start was killed: clearing away what it left.");
+        say("The supervisor of an earlier start was killed: clearing away what it left.");
     }
     state.end_what_is_left().await;
     fs::remove_file(home.state_file()).context("cannot remove the stale state file")
@@ -100,7 +101,10 @@ async fn fetch() -> anyhow::Result<()> {
     loop {
         match tokio::time::timeout(SILENCE, &mut fetch).await {
             Ok(fetched) => return fetched?.map(|_| ()),
-            Err(_) => println!("Still fetching, after {} s.", since.elapsed().as_secs()),
+            Err(_) => say(format_args!(
+                "Still fetching, after {} s.",
+                since.elapsed().as_secs()
+            )),
         }
     }
 }
@@ -189,13 +193,16 @@ impl Told {
             (state.parts.iter()).partition(|part| part.phase == PartPhase::Ready);
         for part in ready {
             if self.ready.insert(part.name.clone()) {
-                println!("{seconds:5.1} s  {} is ready", part.name);
+                say(format_args!("{seconds:5.1} s  {} is ready", part.name));
                 self.last = Instant::now();
             }
         }
         if self.last.elapsed() > SILENCE {
             let names: Vec<_> = waiting.iter().map(|part| part.name.as_str()).collect();
-            println!("{seconds:5.1} s  still waiting for {}", names.join(", "));
+            say(format_args!(
+                "{seconds:5.1} s  still waiting for {}",
+                names.join(", ")
+            ));
             self.last = Instant::now();
         }
     }

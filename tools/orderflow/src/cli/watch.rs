@@ -94,7 +94,10 @@ pub(crate) async fn watch(
 async fn revive(child: &mut Child, pause: &mut Duration, journal: &Journal) {
     let name = child.name();
     loop {
-        journal.change_part(name, |part| part.phase = PartPhase::Restarting);
+        journal.change_part(name, |part| {
+            part.phase = PartPhase::Restarting;
+            part.process = None;
+        });
         sleep(*pause).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
         journal.change_part(name, |part| part.restarts += 1);
