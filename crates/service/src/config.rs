@@ -2,7 +2,7 @@
 //!
 //! A variable that is set but empty is as good as missing: that is what compose files and shells
 //! make of one that nobody filled in. Missing ones are named together, so that nobody has to find
-//! them one by one; a malformed one is named by itself, without its value, which may be a secret.
+//! them one by one; a malformed one is named by itself, and not quoted, since it may hold a password.
 //! Either way nothing has been started yet.
 
 use std::{env, ffi::OsString, str::FromStr, time::Duration};
