@@ -1,9 +1,10 @@
-//! `orderflow up | down | status | logs | trace`.
+//! `orderflow up | down | status | logs | trace | dlq`.
 //!
 //! `up` starts a supervisor in the background and follows it until all is ready. The supervisor is
 //! the parent of everything else; what it knows stands in a file, which is all that the other
 //! commands read. They find out whether it lives by the lock that it holds.
 
+mod dlq;
 mod down;
 mod home;
 mod identity;
@@ -60,6 +61,8 @@ enum Command {
         /// The order's id, as the gateway answered it
         order_id: String,
     },
+    /// Look at messages that could not be handled, and send them again
+    Dlq(dlq::Arguments),
     /// What runs in the background; `up` starts it
     #[command(hide = true)]
     Supervise {
@@ -98,6 +101,7 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status { json } => return status::run(&home, json).await,
         Command::Logs { part } => logs::run(&home, part.as_deref())?,
         Command::Trace { order_id } => trace::run(&order_id).await?,
+        Command::Dlq(arguments) => dlq::run(arguments).await?,
         Command::Supervise { broker } => supervisor::run(home, broker).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@
 pub mod artifacts;
 pub mod binaries;
 pub mod broker;
+pub mod dead_letters;
 pub mod java;
 pub mod kafka;
 pub mod postgres;
