@@ -1,0 +1,1 @@
+//! Telemetry that is away, or told to stay out: what remains.
