@@ -159,16 +159,20 @@ async fn follow(
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => return give_up(home),
+            _ = tokio::signal::ctrl_c() => return give_up(home).await,
         }
     }
 }
 
-fn give_up(home: &Home) -> anyhow::Result<State> {
+async fn give_up(home: &Home) -> anyhow::Result<State> {
+    say("Interrupted: stopping what has been started.");
     if let Some(supervisor) = home.state()?.and_then(|state| state.supervisor) {
         supervisor.signal(Signal::SIGTERM);
     }
-    bail!("Interrupted: what had been started is being stopped.")
+    while home.is_supervised()? {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    bail!("Nothing runs any more.")
 }
 
 /// What has been printed already.
@@ -182,7 +186,7 @@ impl Told {
     fn new(since: Instant) -> Self {
         Self {
             since,
-            last: since,
+            last: Instant::now(),
             ready: HashSet::new(),
         }
     }
