@@ -32,7 +32,7 @@ test: prerequisites ## Run every test; nothing needs to be running
 	cargo test --locked --workspace
 
 .PHONY: check
-check: check-format check-clippy check-docs check-spelling check-dependencies check-scripts ## Everything short of the tests: format, lints, docs, spelling, dependencies
+check: check-format check-clippy check-docs check-spelling check-dependencies check-scripts check-package ## Everything short of the tests: format, lints, docs, spelling, dependencies
 
 .PHONY: check-format
 check-format:
@@ -59,6 +59,11 @@ check-dependencies:
 .PHONY: check-scripts
 check-scripts:
 	scripts/tool.sh shellcheck .ci/run scripts/*.sh
+
+# That messaging can be taken home: it is built from its package, by itself.
+.PHONY: check-package
+check-package: prerequisites
+	cargo package --locked --quiet --package messaging $(if $(CI),,--allow-dirty)
 
 .PHONY: format
 format: ## Format the code
