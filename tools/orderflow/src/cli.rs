@@ -6,6 +6,7 @@
 
 mod dlq;
 mod down;
+mod follow;
 mod home;
 mod identity;
 mod journal;

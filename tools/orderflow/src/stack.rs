@@ -5,6 +5,7 @@
 //! when it is dropped, and when the process that has it ends, however that comes.
 
 mod builder;
+mod start;
 mod wiring;
 
 pub use builder::{Builder, Progress};

@@ -9,10 +9,13 @@ use std::{
 use anyhow::Context;
 use nix::sys::signal::Signal;
 
-use super::{home::Home, journal::State, screen::say};
+use super::{
+    follow::{LOOK_EVERY, SILENCE},
+    home::Home,
+    journal::State,
+    screen::say,
+};
 
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-const SILENCE: Duration = Duration::from_secs(10);
 /// Longer than all parts together may take to end.
 const PATIENCE: Duration = Duration::from_secs(120);
 
