@@ -1,8 +1,10 @@
 //! What can be set from outside.
 
+use std::env;
 use std::net::IpAddr;
 
-use clap::Parser;
+use clap::builder::Resettable;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 /// Where the viewer listens, and how much it holds.
 #[derive(Debug, Clone, Parser)]
@@ -35,4 +37,23 @@ pub struct Config {
     /// The log as JSON, one object a line.
     #[arg(long, env = "VIEWER_LOG_JSON")]
     pub log_json: bool,
+}
+
+impl Config {
+    /// From the command line and the environment, or ends the program with what is wrong with them.
+    ///
+    /// A variable that is set but empty is as good as missing: compose files and shells make such.
+    #[must_use]
+    pub fn read() -> Self {
+        let command = Self::command().mut_args(|argument| {
+            let value = argument.get_env().and_then(env::var_os);
+            let is_empty = value.is_some_and(|value| value.is_empty());
+            if is_empty {
+                argument.env(Resettable::Reset)
+            } else {
+                argument
+            }
+        });
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
 }

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use trace_viewer::{Config, Viewer};
@@ -15,7 +14,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = Config::parse();
+    let config = Config::read();
     log_to_stderr(config.log_json);
     match run(&config).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,6 +26,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: &Config) -> anyhow::Result<()> {
+    // Before anybody is told that it is ready: a signal that came earlier would just kill it.
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let viewer = Viewer::bind(config).await?;
     tracing::info!(
         page = %format_args!("http://{}/", viewer.page_address()?),
@@ -39,28 +41,21 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended,
-        signal = terminated() => signal?,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
     stop.cancel();
     tokio::time::timeout(DRAIN, serving).await.unwrap_or(Ok(()))
 }
 
-async fn terminated() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
-}
-
 /// Logs only: a viewer that traced itself would fill up with its own spans.
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // A log that nobody reads any more is no reason to end: complaining about it would panic.
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     if json { log.json().init() } else { log.init() }
 }

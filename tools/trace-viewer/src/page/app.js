@@ -118,6 +118,7 @@ document.addEventListener('click', event => {
   const link = event.target.closest('a[href^="/"]');
   if (
     !link ||
+    link.target ||
     event.defaultPrevented ||
     event.button !== 0 ||
     event.ctrlKey ||

@@ -22,8 +22,19 @@ export function prepare(trace) {
     span.parentSpan = span.parent ? path[span.depth - 1] : null;
     span.parentSpan?.children.push(span);
   }
+  for (const span of trace.spans.toReversed()) {
+    span.messages =
+      ['producer', 'consumer'].includes(span.kind) || span.children.some(child => child.messages);
+  }
   trace.length = Math.max(1, between(trace.start, trace.end));
   return trace;
+}
+
+/** What to fold so that only the way of the messages is left; without any, all but the top. */
+export function overview(trace) {
+  const plain = !trace.spans.some(span => span.messages);
+  const hides = span => (plain ? span.depth > 0 : !span.children.some(child => child.messages));
+  return trace.spans.filter(span => span.children.length > 0 && hides(span)).map(span => span.id);
 }
 
 /** The rows to show, given what is folded (ids) and which groups are opened. */
@@ -52,6 +63,16 @@ function addSpan(span, out, state) {
   const before = [];
   if (span.outbox) before.push(wait(span, 'outbox', Number(span.outbox)));
   if (span.queue && Number(span.queue) > 0) before.push(wait(span, 'queue', Number(span.queue)));
+  if (span.replay && span.parentSpan.to < span.from) {
+    before.push({
+      type: 'shelf',
+      span,
+      depth: span.depth,
+      from: span.parentSpan.to,
+      to: span.from,
+      key: `shelf-${span.at}`,
+    });
+  }
   const previous = previousAttempt(span);
   if (previous && span.from > previous.to) {
     before.push({

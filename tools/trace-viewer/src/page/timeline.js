@@ -111,6 +111,8 @@ function name({ lane }, row) {
       return h('span', { class: 'what' }, 'in the outbox');
     case 'open':
       return h('span', { class: 'what' }, `waiting in ${span.attribute[DESTINATION] ?? 'the queue'}`);
+    case 'shelf':
+      return h('span', { class: 'what' }, 'in the dead letters');
     case 'pause':
       return h('span', { class: 'quiet' }, 'pause before the next attempt');
     default:
@@ -192,6 +194,8 @@ function time({ span, type, spans, from, to, time }) {
       return `${human(time)} in the outbox`;
     case 'open':
       return `${human(to - from)} and waiting`;
+    case 'shelf':
+      return `${human(to - from)} in the dead letters`;
     case 'pause':
       return human(to - from);
     case 'group':

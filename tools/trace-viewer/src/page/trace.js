@@ -6,7 +6,7 @@ import { details } from './details.js';
 import { h, lanes, replace } from './dom.js';
 import { between } from './format.js';
 import { drawHead, drawLog, drawShares } from './head.js';
-import { prepare, rows } from './rows.js';
+import { overview, prepare, rows } from './rows.js';
 import { drawAxis, linkLines, ROW, rowElement } from './timeline.js';
 
 /** Rows drawn above and below those that can be seen. */
@@ -15,12 +15,15 @@ const OVERSCAN = 12;
 const AGAIN = 1000;
 /** After a change so long, because it seldom comes alone. */
 const SETTLE = 200;
+/** A trace of more spans than these is folded at first. */
+const LONG = 45;
 /** What sticks to the top of the window. */
 const TOP = 130;
 
 export async function showTrace(main, id, url) {
   const view = new TraceView(id, url);
   await view.load();
+  view.fold();
   replace(main, view.element);
   view.draw();
   view.reveal();
@@ -74,6 +77,12 @@ class TraceView {
     clearTimeout(this.timer);
     removeEventListener('scroll', this.onscroll);
     removeEventListener('resize', this.onscroll);
+  }
+
+  /** A long trace starts with what became of its messages; what is folded is one click away. */
+  fold() {
+    const { spans } = this.trace;
+    if (spans.length > LONG && spans.some(span => span.messages)) this.folded = new Set(overview(this.trace));
   }
 
   async load() {
@@ -134,8 +143,6 @@ class TraceView {
         },
         text,
       );
-    const parents = () =>
-      this.trace.spans.filter(span => span.children.length > 0 && span.depth > 0).map(span => span.id);
     const scale = h(
       'label',
       { title: 'Do not cut idle stretches out of the time axis' },
@@ -149,7 +156,7 @@ class TraceView {
     replace(
       this.tools,
       button('Unfold all', () => []),
-      button('Fold all', parents),
+      button('Overview', () => overview(this.trace)),
       this.axis.breaks.length > 0 || this.trueScale ? scale : null,
       h(
         'span',
@@ -293,12 +300,12 @@ class TraceView {
     const selectable = this.rows.filter(row => row.type === 'span' || row.type === 'group');
     const at = selectable.findIndex(row => row.span.id === this.selected);
     if (step) this.select(selectable[Math.max(0, Math.min(selectable.length - 1, at + step))]?.span.id);
-    else if (at >= 0) this.fold(selectable[at], event.key === 'ArrowLeft');
+    else if (at >= 0) this.step(selectable[at], event.key === 'ArrowLeft');
     this.reveal();
   }
 
   /** As in any tree: to the left folds, or goes to the parent; to the right unfolds. */
-  fold(row, wanted) {
+  step(row, wanted) {
     const folded = row.type === 'group' ? !row.open : row.folded;
     const folds = row.type === 'group' || row.span.children.length > 0;
     if (folds && folded !== wanted) this.toggle(row);

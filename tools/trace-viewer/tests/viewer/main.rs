@@ -5,6 +5,7 @@
 mod browser;
 mod jaeger_api;
 mod otlp;
+mod program;
 #[path = "../../examples/sample_traces/samples.rs"]
 mod samples;
 mod support;
