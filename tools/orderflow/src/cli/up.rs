@@ -61,13 +61,6 @@ async fn clear_away(home: &Home) -> anyhow::Result<()> {
 
 /// What would only come up later, and less clearly.
 fn check(broker: BrokerKind) -> anyhow::Result<()> {
-    let binaries = Binaries::beside_us()?;
-    for name in SERVICES.into_iter().chain(["trace-viewer"]) {
-        binaries.path(name)?;
-    }
-    if broker == BrokerKind::Kafka {
-        java::command()?;
-    }
     let needed = PORTS
         .iter()
         .filter(|(name, _)| *name != "Kafka" || broker == BrokerKind::Kafka);
@@ -80,6 +73,13 @@ fn check(broker: BrokerKind) -> anyhow::Result<()> {
         "Other programs listen on port {}: stop them and try again.",
         taken.join(", ")
     );
+    let binaries = Binaries::beside_us()?;
+    for name in SERVICES.into_iter().chain(["trace-viewer"]) {
+        binaries.path(name)?;
+    }
+    if broker == BrokerKind::Kafka {
+        java::command()?;
+    }
     Ok(())
 }
 
