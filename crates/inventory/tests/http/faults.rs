@@ -1,12 +1,10 @@
 //! Failures on demand.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use service::Faults;
+use tokio::{process::Command, time::timeout};
 
 use crate::app::{App, new_order};
 
@@ -60,20 +58,24 @@ async fn an_injected_delay_only_takes_time() {
     assert!(start.elapsed() >= Duration::from_millis(60));
 }
 
-#[test]
-fn faults_that_make_no_sense_are_refused_at_start() {
+#[tokio::test]
+async fn faults_that_make_no_sense_are_refused_at_start() {
     for (variable, value) in [
         ("FAULT_ERROR_RATE", "1.5"),
         ("FAULT_ERROR_RATE", "often"),
         ("FAULT_DELAY_MS", "-1"),
     ] {
-        let ended = Command::new(env!("CARGO_BIN_EXE_inventory"))
+        let program = Command::new(env!("CARGO_BIN_EXE_inventory"))
             .env("POSTGRES_URL", "postgres://nobody@127.0.0.1:1/nothing")
             .env("PORT", "0")
             .env("OTEL_SDK_DISABLED", "true")
             .env(variable, value)
-            .output()
-            .unwrap();
+            .kill_on_drop(true)
+            .output();
+        // If it is not refused, it runs.
+        let ended = timeout(Duration::from_secs(60), program).await;
+        let ended = ended.unwrap_or_else(|_| panic!("{variable}={value}: it runs"));
+        let ended = ended.unwrap();
         let said = String::from_utf8(ended.stderr).unwrap();
         assert_eq!(ended.status.code(), Some(2), "{variable}={value}: {said}");
         assert!(said.contains("fault"), "{variable}={value}: {said}");
