@@ -195,8 +195,13 @@ fn table(span: &Span, spans: &[Span], about: &About<'_>) -> Table {
     if span.status != Status::Unset {
         table.push(("error.type", AnyText));
     }
-    // The gateway learns the order's id from the answer, when its call is over.
-    let too_early = span.service == "gateway" && span.kind == Kind::Client;
+    // The gateway learns the order's id from the answer, when its call is over; and orders makes it
+    // when it has begun.
+    let too_early = match span.service.as_str() {
+        "gateway" => span.kind == Kind::Client,
+        "orders" => span.name == "BEGIN",
+        _ => false,
+    };
     if let Some(order) = about.order.filter(|_| !too_early) {
         table.push(("order.id", text(order)));
     }

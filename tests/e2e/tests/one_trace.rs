@@ -5,8 +5,8 @@
 //! it, too: a message came between them. How to read a line is said in `src/tree.rs`; which
 //! attributes each kind of span has besides, and of which type, in `src/attributes.rs`.
 //!
-//! The order's id is an attribute of every span but one: the gateway's call to orders ends before the
-//! gateway has read it in the answer.
+//! The order's id is an attribute of every span but two: when the gateway calls orders, and when orders
+//! begins its transaction, there is none yet.
 
 use e2e::shop::{Placed, Shop};
 use reqwest::Method;
