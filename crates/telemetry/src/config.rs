@@ -16,7 +16,7 @@ use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::OTEL_BSP_SCHEDULE_DELAY;
 
-/// Where finished spans go.
+/// Where finished spans, or log lines, go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exporter {
     Otlp,
@@ -45,8 +45,12 @@ pub(crate) struct Config {
     pub(crate) disabled: bool,
     /// `OTEL_TRACES_EXPORTER`. With `none`, spans are made and propagated, and go nowhere.
     pub(crate) exporter: Exporter,
+    /// `OTEL_LOGS_EXPORTER`: where log lines go besides standard output.
+    pub(crate) logs_exporter: Exporter,
     /// `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL`.
     pub(crate) protocol: Protocol,
+    /// `OTEL_EXPORTER_OTLP_LOGS_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    pub(crate) logs_protocol: Protocol,
     /// `OTEL_PROPAGATORS`.
     pub(crate) propagators: Vec<Propagator>,
     /// Whether `OTEL_BSP_SCHEDULE_DELAY` is set; its value is the SDK's to read.
@@ -66,8 +70,10 @@ impl Config {
         };
         Self {
             disabled: env.boolean("OTEL_SDK_DISABLED"),
-            exporter: env.exporter(),
-            protocol: env.protocol(),
+            exporter: env.exporter("OTEL_TRACES_EXPORTER"),
+            logs_exporter: env.exporter("OTEL_LOGS_EXPORTER"),
+            protocol: env.protocol("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
+            logs_protocol: env.protocol("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"),
             propagators: env.propagators(),
             has_schedule_delay: env.get(OTEL_BSP_SCHEDULE_DELAY).is_some(),
             log_filter: env.get("RUST_LOG"),
@@ -105,23 +111,22 @@ impl<L: Fn(&str) -> Option<String>> Environment<L> {
             .unwrap_or(false)
     }
 
-    fn exporter(&mut self) -> Exporter {
+    fn exporter(&mut self, name: &str) -> Exporter {
         let known = [
             ("otlp", Exporter::Otlp),
             ("console", Exporter::Console),
             ("none", Exporter::None),
         ];
-        self.choice("OTEL_TRACES_EXPORTER", &known)
-            .unwrap_or(Exporter::Otlp)
+        self.choice(name, &known).unwrap_or(Exporter::Otlp)
     }
 
     /// The default is the one that the specification recommends. `http/json` is not built in.
-    fn protocol(&mut self) -> Protocol {
+    fn protocol(&mut self, name: &str) -> Protocol {
         let known = [
             ("grpc", Protocol::Grpc),
             ("http/protobuf", Protocol::HttpProtobuf),
         ];
-        self.choice("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", &known)
+        self.choice(name, &known)
             .or_else(|| self.choice("OTEL_EXPORTER_OTLP_PROTOCOL", &known))
             .unwrap_or(Protocol::HttpProtobuf)
     }
@@ -169,9 +174,11 @@ impl<L: Fn(&str) -> Option<String>> Environment<L> {
         if found.is_none() {
             let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
             let words = words.join(", ");
-            self.warnings.push(format!(
-                "{name}: {value:?} is ignored, known values are {words}"
-            ));
+            let warning = format!("{name}: {value:?} is ignored, known values are {words}");
+            // A variable that concerns both spans and logs is looked at twice.
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
         }
         found.map(|(_, meaning)| *meaning)
     }

@@ -19,9 +19,14 @@ use tokio_util::context::TokioContext;
 
 use crate::baggage::BaggageAttributes;
 
-/// What the SDK and its exporter say about each failed batch, by event name. [`Tally`] and [`Exporter`]
-/// say it instead, once.
-pub(crate) const TOLD_HERE: [&str; 5] = [
+/// What the SDK and its exporters say about each failed batch, by event name. [`Tally`] and [`Exporter`]
+/// say it instead, once, for spans; log lines that are not exported are still on standard output.
+pub(crate) const TOLD_HERE: [&str; 10] = [
+    "BatchLogProcessor.Emit.AfterShutdown",
+    "BatchLogProcessor.ExportError",
+    "BatchLogProcessor.LogDroppingStarted",
+    "BatchLogProcessor.LogsDropped",
+    "BatchLogProcessor.Shutdown.Timeout",
     "BatchSpanProcessor.ExportError",
     "BatchSpanProcessor.SpansDropped",
     "BatchSpanProcessor.Shutdown.Timeout",

@@ -9,17 +9,19 @@
 //! |---|---|
 //! | which variables there are | `config.rs` |
 //! | how spans leave the process, and what happens when they can't | `provider.rs`, `export.rs` |
+//! | how log lines leave it | `logs.rs`, `log_export.rs` |
 //! | how `tracing` becomes OpenTelemetry | [`spans`] |
 //! | a trace entering and leaving over HTTP | [`http_server`], [`http_client`] |
 //! | a statement as a span | [`sql`] |
 //! | the trace id inside a handler, baggage | [`context`], [`baggage`] |
 //!
-//! Not here: metrics, logs over OTLP, and messaging, which has a crate of its own. This crate knows
+//! Not here: metrics, and messaging, which has a crate of its own. This crate knows
 //! nothing of what the services around it are about.
 
 mod causes;
 mod config;
 mod export;
+mod log_export;
 mod logs;
 mod method;
 mod provider;
@@ -34,9 +36,10 @@ pub mod http_server;
 pub mod spans;
 pub mod sql;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use config::Config;
+use log_export::LogPipeline;
 use opentelemetry::{global, propagation::TextMapCompositePropagator};
 use provider::Pipeline;
 use tokio::runtime::Handle;
@@ -45,6 +48,9 @@ use tracing_subscriber::layer::SubscriberExt;
 /// How long [`Guard::shutdown`] may take. With 8 seconds for the work in hand it makes the 10 seconds
 /// that Docker leaves a process between SIGTERM and SIGKILL.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
+/// What the last log lines get of that in any case.
+const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// What a process says of itself, and the two policies it may choose.
 #[derive(Clone, Copy, Debug)]
@@ -101,9 +107,11 @@ pub fn init(service: &Service) -> Result<Guard, InitError> {
     let pipeline = tracing::subscriber::with_default(early, || {
         Pipeline::build(service, &config, resource.clone(), &runtime)
     })?;
+    let log_pipeline = LogPipeline::build(&config, resource.clone(), &runtime)?;
 
     let subscriber = tracing_subscriber::registry()
         .with(log_layer()?)
+        .with(log_pipeline.layer(config.log_filter.as_deref())?)
         .with(pipeline.layer());
     tracing::subscriber::set_global_default(subscriber)?;
     global::set_text_map_propagator(TextMapCompositePropagator::new(config.propagators()));
@@ -112,7 +120,10 @@ pub fn init(service: &Service) -> Result<Guard, InitError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(Guard { pipeline })
+    Ok(Guard {
+        pipeline,
+        log_pipeline,
+    })
 }
 
 /// Keeps telemetry running; the last thing that a process gives up.
@@ -120,16 +131,23 @@ pub fn init(service: &Service) -> Result<Guard, InitError> {
 #[derive(Debug)]
 pub struct Guard {
     pipeline: Pipeline,
+    log_pipeline: LogPipeline,
 }
 
 impl Guard {
-    /// Sends out the spans that are still waiting, within two seconds, and tells in one log line how
+    /// Sends out the spans and log lines that are still waiting, within two seconds, and tells in one log line how
     /// many never arrived. Spans that end later are dropped.
     pub async fn shutdown(self) {
         // On a thread of its own: it blocks, and the runtime has to go on to carry the export.
-        let flushed =
-            tokio::task::spawn_blocking(move || self.pipeline.shutdown(FLUSH_LIMIT)).await;
-        if let Err(error) = flushed {
+        let (spans, logs) = (self.pipeline, self.log_pipeline);
+        let flushed = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            spans.shutdown(FLUSH_LIMIT);
+            // Log lines last, since there may be one about lost spans; in the time that is left.
+            let left = FLUSH_LIMIT.saturating_sub(begun.elapsed());
+            logs.shutdown(left.max(LAST_LINES));
+        });
+        if let Err(error) = flushed.await {
             tracing::warn!(%error, "telemetry did not stop cleanly");
         }
     }

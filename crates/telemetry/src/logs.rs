@@ -24,7 +24,7 @@ use crate::causes;
 use crate::export::TOLD_HERE;
 
 /// What is printed if `RUST_LOG` does not say: not what OpenTelemetry is doing, unless it goes wrong.
-const DEFAULT_FILTER: &str = "info,opentelemetry=warn";
+pub(crate) const DEFAULT_FILTER: &str = "info,opentelemetry=warn";
 
 /// Prints to standard output what `filter`, in `RUST_LOG`'s syntax, lets through.
 pub(crate) fn layer<S>(

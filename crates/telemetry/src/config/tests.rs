@@ -11,7 +11,9 @@ fn default() -> Config {
     Config {
         disabled: false,
         exporter: Exporter::Otlp,
+        logs_exporter: Exporter::Otlp,
         protocol: Protocol::HttpProtobuf,
+        logs_protocol: Protocol::HttpProtobuf,
         propagators: vec![Propagator::TraceContext, Propagator::Baggage],
         has_schedule_delay: false,
         log_filter: None,
@@ -21,7 +23,7 @@ fn default() -> Config {
 
 #[test]
 fn known_values_are_understood() {
-    let cases: [(&str, &str, Config); 16] = [
+    let cases: [(&str, &str, Config); 18] = [
         (
             "OTEL_SDK_DISABLED",
             "true",
@@ -61,6 +63,7 @@ fn known_values_are_understood() {
             "grpc",
             Config {
                 protocol: Protocol::Grpc,
+                logs_protocol: Protocol::Grpc,
                 ..default()
             },
         ),
@@ -69,6 +72,22 @@ fn known_values_are_understood() {
             "grpc",
             Config {
                 protocol: Protocol::Grpc,
+                ..default()
+            },
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+            "grpc",
+            Config {
+                logs_protocol: Protocol::Grpc,
+                ..default()
+            },
+        ),
+        (
+            "OTEL_LOGS_EXPORTER",
+            "none",
+            Config {
+                logs_exporter: Exporter::None,
                 ..default()
             },
         ),
@@ -149,6 +168,7 @@ fn unknown_values_are_told_and_ignored() {
     let cases = [
         ("OTEL_SDK_DISABLED", "yes", "true, false"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "otlp, console, none"),
+        ("OTEL_LOGS_EXPORTER", "zipkin", "otlp, console, none"),
         (
             "OTEL_EXPORTER_OTLP_PROTOCOL",
             "http/json",
