@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 /// The oldest release that Kafka's broker accepts.
 const NEEDED: u32 = 17;
@@ -13,14 +13,17 @@ const NEEDED: u32 = 17;
 /// There is none in PATH, or one that is too old.
 pub fn command() -> anyhow::Result<Command> {
     let asked = Command::new("java").arg("-version").output();
-    let missing = || format!("Kafka needs Java {NEEDED} or newer, and PATH has none");
-    let said = asked.with_context(missing)?.stderr;
-    match major_version(&String::from_utf8_lossy(&said)) {
-        Some(found) if found >= NEEDED => Ok(Command::new("java")),
-        Some(found) => bail!("Kafka needs Java {NEEDED} or newer, and the java in PATH is {found}"),
-        // What macOS has in place of Java answers, and without a version.
-        None => bail!("Kafka needs Java {NEEDED} or newer, and the java in PATH tells no version"),
-    }
+    let said = asked.map(|output| output.stderr).unwrap_or_default();
+    let found = match major_version(&String::from_utf8_lossy(&said)) {
+        Some(found) if found >= NEEDED => return Ok(Command::new("java")),
+        Some(found) => found.to_string(),
+        // What macOS has in place of Java answers too, and without a version.
+        None => "none".to_owned(),
+    };
+    bail!(
+        "Kafka needs Java {NEEDED} or newer, and found {found} in PATH: \
+         scripts/prerequisites.sh installs it or says how."
+    )
 }
 
 /// The release in what `java -version` says; up to 8 it called itself 1.8.

@@ -77,20 +77,24 @@ fn stack(home: &Home, broker: BrokerKind, journal: &Arc<Journal>) -> anyhow::Res
     Ok(send_traces(builder))
 }
 
-/// Sends traces to the viewer, unless the environment says where else.
+/// Sends traces to the viewer, past any proxy, unless the environment says where else.
 fn send_traces(builder: Builder) -> Builder {
     let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    if variable("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
+        return builder;
+    }
     let port = match variable("OTEL_EXPORTER_OTLP_PROTOCOL").as_deref() {
         Some("grpc") => 4317,
         _ => 4318,
     };
-    match variable("OTEL_EXPORTER_OTLP_ENDPOINT") {
-        Some(_) => builder,
-        None => builder.env_everywhere(
+    let no_proxy = variable("NO_PROXY").or_else(|| variable("no_proxy"));
+    let no_proxy = no_proxy.map_or(String::new(), |hosts| hosts + ",") + "127.0.0.1";
+    builder
+        .env_everywhere(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             format!("http://127.0.0.1:{port}"),
-        ),
-    }
+        )
+        .env_everywhere("NO_PROXY", no_proxy)
 }
 
 /// Keeps the journal while the stack starts.
