@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, span::SpanKind};
 
 use crate::child::{REMOTE, run};
@@ -123,6 +124,58 @@ fn spans(resource: &ResourceSpans) -> impl Iterator<Item = &Span> {
 
 fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The same lines as on standard output, with the ids of the span they were written in.
+#[tokio::test]
+async fn log_lines_arrive_with_their_span() {
+    let receiver = Receiver::default();
+    let endpoint = format!("http://{}", receiver.http().await);
+    let output = run(&[(ENDPOINT, &endpoint)]).await;
+    assert!(output.success, "{}", output.text);
+
+    let lines = receiver.log_lines();
+    let body = |line: &LogRecord| match &line.body.as_ref().and_then(|body| body.value.clone()) {
+        Some(StringValue(text)) => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    let inside = lines
+        .iter()
+        .find(|line| body(line) == "inside")
+        .expect("the line");
+    let printed = &output.with_message("inside")[0];
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    assert_eq!(
+        hex(&inside.trace_id),
+        printed["trace_id"].as_str().expect("an id")
+    );
+    assert_eq!(
+        hex(&inside.span_id),
+        printed["span_id"].as_str().expect("an id")
+    );
+    assert_eq!(inside.severity_text, "ERROR");
+    assert!(
+        inside
+            .attributes
+            .iter()
+            .any(|attribute| attribute.key == "answer")
+    );
+    let outside = lines
+        .iter()
+        .find(|line| body(line) == "outside")
+        .expect("the line");
+    assert!(outside.trace_id.is_empty());
+
+    let receiver = Receiver::default();
+    let endpoint = format!("http://{}", receiver.http().await);
+    run(&[(ENDPOINT, &endpoint), ("OTEL_LOGS_EXPORTER", "none")]).await;
+    assert!(receiver.log_lines().is_empty());
+    assert!(!receiver.arrivals().is_empty());
 }
 
 #[tokio::test]

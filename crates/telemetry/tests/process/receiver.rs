@@ -8,12 +8,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
 use http::HeaderMap;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message;
 use tokio::net::TcpListener;
@@ -22,7 +24,10 @@ use tonic::transport::server::TcpIncoming;
 
 /// What has arrived, by whatever protocol.
 #[derive(Clone, Default)]
-pub(crate) struct Receiver(Arc<Mutex<Vec<Arrival>>>);
+pub(crate) struct Receiver {
+    arrivals: Arc<Mutex<Vec<Arrival>>>,
+    log_lines: Arc<Mutex<Vec<LogRecord>>>,
+}
 
 /// One export: its request headers and its spans.
 #[derive(Clone)]
@@ -36,6 +41,7 @@ impl Receiver {
         let (listener, address) = listen().await;
         let app = Router::new()
             .route("/v1/traces", post(receive))
+            .route("/v1/logs", post(receive_logs))
             .with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         address
@@ -53,12 +59,19 @@ impl Receiver {
     }
 
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
-        self.0.lock().expect("no test panicked here").clone()
+        self.arrivals.lock().expect("no test panicked here").clone()
+    }
+
+    pub(crate) fn log_lines(&self) -> Vec<LogRecord> {
+        self.log_lines
+            .lock()
+            .expect("no test panicked here")
+            .clone()
     }
 
     fn take(&self, headers: HeaderMap, request: ExportTraceServiceRequest) {
         let spans = request.resource_spans;
-        let mut arrivals = self.0.lock().expect("no test panicked here");
+        let mut arrivals = self.arrivals.lock().expect("no test panicked here");
         arrivals.push(Arrival { headers, spans });
     }
 }
@@ -66,6 +79,14 @@ impl Receiver {
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes) {
     let request = ExportTraceServiceRequest::decode(body).expect("protobuf");
     receiver.take(headers, request);
+}
+
+async fn receive_logs(State(receiver): State<Receiver>, body: Bytes) {
+    let request = ExportLogsServiceRequest::decode(body).expect("protobuf");
+    let resources = request.resource_logs.into_iter();
+    let scopes = resources.flat_map(|resource| resource.scope_logs);
+    let mut log_lines = receiver.log_lines.lock().expect("no test panicked here");
+    log_lines.extend(scopes.flat_map(|scope| scope.log_records));
 }
 
 #[tonic::async_trait]
