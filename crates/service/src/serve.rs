@@ -6,28 +6,24 @@
 //!
 //! It is axum's own `serve` with the bounds that this leaves to others: on how many connections there are,
 //! on how long a client may take to say what it wants, and on the drain, after which what is left is
-//! really ended.
+//! really ended. And under load nobody is turned away halfway: what was on its way when the end was asked
+//! for is still answered.
 
-use std::{io, net::SocketAddr, pin::pin, time::Duration};
+mod connection;
+#[cfg(test)]
+mod tests;
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{ConnectInfo, Request},
-};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{io, net::SocketAddr, time::Duration};
+
+use axum::Router;
+use connection::Conversation;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
-use tracing::{debug, warn};
-
-#[cfg(test)]
-mod tests;
+use tracing::warn;
 
 /// What clients can take of a server.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +32,10 @@ struct Bounds {
     connections: usize,
     /// How long a client may take to send a request's headers, also after the request before it.
     headers: Duration,
-    /// How long the requests in flight may take at the end.
+    /// How long requests may still come in on open connections once the end is asked for: they may have
+    /// been sent before.
+    grace: Duration,
+    /// How long the requests in flight may take then.
     drain: Duration,
 }
 
@@ -45,6 +44,7 @@ const BOUNDS: Bounds = Bounds {
     // Longer than the 90 seconds for which our own clients keep an idle connection. If it were the
     // server that ended those, a request could just be on its way there, and be lost.
     headers: Duration::from_secs(100),
+    grace: Duration::from_millis(50),
     // With two seconds to send out the last spans this makes ten, the time that Docker and others
     // leave between SIGTERM and SIGKILL.
     drain: Duration::from_secs(8),
@@ -52,6 +52,9 @@ const BOUNDS: Bounds = Bounds {
 
 /// How long to wait when no connection can be taken.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How many connections may wait to be taken: tokio's listeners ask for so many.
+const BACKLOG: usize = 1_024;
 
 /// Serves `app` until `shutdown` is asked for, then drains for eight seconds at most.
 ///
@@ -84,20 +87,28 @@ async fn serve_within(
     app: Router,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
+    let conversation = Conversation {
+        app,
+        headers: bounds.headers,
+        closing: CancellationToken::new(),
+    };
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             (stream, peer) = accept(&listener), if connections.len() < bounds.connections => {
-                let connection = converse(stream, peer, app.clone(), bounds.headers, shutdown.clone());
-                connections.spawn(connection);
+                connections.spawn(conversation.clone().hold(stream, peer));
             }
             // Forgets those that have ended.
             Some(_) = connections.join_next() => {}
             () = shutdown.cancelled() => break,
         }
     }
-    // New connections are refused from here on, rather than left waiting.
-    drop(listener);
+    // From here on new connections are refused, but for those that were made before.
+    for (stream, peer) in take_waiting(listener) {
+        connections.spawn(conversation.clone().hold(stream, peer));
+    }
+    sleep(bounds.grace).await;
+    conversation.closing.cancel();
     drain(connections, bounds.drain).await;
     Ok(())
 }
@@ -115,40 +126,18 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// One connection: request after request, until the client has had enough or the end is asked for.
-async fn converse(
-    stream: TcpStream,
-    peer: SocketAddr,
-    app: Router,
-    headers: Duration,
-    shutdown: CancellationToken,
-) {
-    // Small answers go out at once, rather than waiting for more to send.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "a connection stays slow");
-    }
-    let handle = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        app.clone().oneshot(request)
-    });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(headers)
-            .serve_connection(TokioIo::new(stream), handle)
-    );
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = shutdown.cancelled() => {
-            // An idle connection ends here; on a busy one the answer in hand is the last.
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+/// Closes the listener. Connections that were made and not taken yet would be cut off by that.
+fn take_waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else {
+        return Vec::new();
     };
-    if let Err(error) = result {
-        debug!(%error, "a connection broke");
-    }
+    // It does not block, as before: it fails when nobody waits.
+    let waiting = (0..BACKLOG).map_while(|_| listener.accept().ok());
+    let waiting = waiting.filter_map(|(stream, peer)| {
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    });
+    waiting.collect()
 }
 
 /// Those that are left after the bound end with the set, which is dropped then.

@@ -8,6 +8,8 @@ use tokio::{
 
 use super::*;
 
+const FOR_EVER: Duration = Duration::from_secs(1_000_000);
+
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n";
 
 /// Long enough for anything that happens at all, and shorter than hyper's own bound on the headers.
@@ -87,7 +89,7 @@ async fn one_connection_too_many_waits_until_another_ends() {
 async fn a_full_server_ends_when_it_is_asked_to() {
     let bounds = Bounds {
         connections: 1,
-        drain: LIMIT * 100,
+        drain: FOR_EVER,
         ..BOUNDS
     };
     let server = start(bounds).await;
@@ -102,4 +104,42 @@ async fn a_full_server_ends_when_it_is_asked_to() {
         .unwrap()
         .unwrap();
     is_closed(&mut idle).await;
+}
+
+/// The bound keeps it from being taken; by closing the listener it would be cut off.
+#[tokio::test]
+async fn a_connection_that_was_not_taken_yet_is_answered_at_the_end() {
+    let bounds = Bounds {
+        connections: 1,
+        grace: FOR_EVER,
+        ..BOUNDS
+    };
+    let server = start(bounds).await;
+    let mut taken = TcpStream::connect(server.address).await.unwrap();
+    ask(&mut taken).await;
+    is_answered(&mut taken).await;
+    let mut waiting = TcpStream::connect(server.address).await.unwrap();
+    ask(&mut waiting).await;
+
+    server.shutdown.cancel();
+    timeout(LIMIT, is_answered(&mut waiting)).await.unwrap();
+}
+
+/// A request that the server learns of too late to see it before it is asked to end.
+#[tokio::test]
+async fn a_request_on_its_way_is_answered_at_the_end() {
+    let bounds = Bounds {
+        grace: FOR_EVER,
+        ..BOUNDS
+    };
+    let server = start(bounds).await;
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    ask(&mut connection).await;
+    is_answered(&mut connection).await;
+
+    server.shutdown.cancel();
+    let refused = async { while TcpStream::connect(server.address).await.is_ok() {} };
+    timeout(LIMIT, refused).await.unwrap();
+    ask(&mut connection).await;
+    timeout(LIMIT, is_answered(&mut connection)).await.unwrap();
 }
