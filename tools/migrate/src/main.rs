@@ -1,13 +1,13 @@
 //! `migrate up | down | version`.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use migrate::Role;
 
 /// Brings the database schemas up and down.
 #[derive(Debug, Parser)]
 struct Cli {
     /// The database, as a role that may create schemas and roles.
-    #[arg(long, env = "POSTGRES_URL", hide_env_values = true)]
+    #[arg(long, env = "POSTGRES_URL", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     postgres_url: String,
     #[command(subcommand)]
     command: Command,
@@ -17,11 +17,11 @@ struct Cli {
 enum Command {
     /// Runs what has not run yet, and sets the passwords of the services' roles.
     Up(Passwords),
-    /// Takes migrations back, the newest first.
+    /// Takes the newest migration back.
     Down {
-        /// The last migration to be left; 0 takes all of them back.
-        #[arg(long)]
-        to: i64,
+        /// Takes back all migrations after this one; 0 takes back all there are.
+        #[arg(long, value_parser = clap::value_parser!(i64).range(0..))]
+        to: Option<i64>,
     },
     /// Prints the number of the last migration that has run; 0 if none has.
     Version,
@@ -30,13 +30,13 @@ enum Command {
 #[derive(Debug, Args)]
 struct Passwords {
     /// The password of the role `orders`.
-    #[arg(long, env = "ORDERS_POSTGRES_PASSWORD", hide_env_values = true)]
+    #[arg(long, env = "ORDERS_POSTGRES_PASSWORD", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     orders_password: String,
     /// The password of the role `inventory`.
-    #[arg(long, env = "INVENTORY_POSTGRES_PASSWORD", hide_env_values = true)]
+    #[arg(long, env = "INVENTORY_POSTGRES_PASSWORD", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     inventory_password: String,
     /// The password of the role `email`.
-    #[arg(long, env = "EMAIL_POSTGRES_PASSWORD", hide_env_values = true)]
+    #[arg(long, env = "EMAIL_POSTGRES_PASSWORD", hide_env_values = true, value_parser = NonEmptyStringValueParser::new())]
     email_password: String,
 }
 
