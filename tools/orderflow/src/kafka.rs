@@ -20,7 +20,7 @@ use rdkafka::{
 use crate::{
     artifacts::Artifacts,
     java,
-    process::{Orphaned, Process, Signal, Spawn, free_port, wait_until_ready},
+    process::{Process, Signal, Spawn, free_port, wait_until_ready},
 };
 
 /// Any sixteen bytes in base64 will do: nobody is going to mix this cluster up with another one.
@@ -43,8 +43,6 @@ pub struct Options {
     pub directory: PathBuf,
     /// The port for clients; any that is free if there is none.
     pub port: Option<u16>,
-    /// Whether it goes on when the process that started it ends.
-    pub outlives_us: bool,
 }
 
 /// A running broker; ends when dropped.
@@ -137,11 +135,7 @@ async fn launch(classpath: &OsString, options: &Options, port: u16) -> anyhow::R
         name: "Kafka",
         command: java(&["kafka.Kafka", "server.properties"])?,
         log: &options.directory.join("kafka.log"),
-        orphaned: if options.outlives_us {
-            Orphaned::GoesOn
-        } else {
-            Orphaned::Gets(Signal::SIGKILL)
-        },
+        end: Signal::SIGKILL,
     })?;
     let answers = async || answers(format!("127.0.0.1:{port}")).await;
     wait_until_ready(&mut process, START_TIMEOUT, answers).await?;

@@ -1,16 +1,12 @@
 //! A child process: its log, its end, and the certainty that it does not outlive us.
-//!
-//! A test that panics or is killed runs no destructor, and a server that it started would stay. So
-//! each child has a watchdog, a shell that waits for the end of a pipe that only we hold open: when
-//! we are gone, however that came, the pipe ends and the watchdog ends the child.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
     net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -18,17 +14,12 @@ use anyhow::{Context, bail};
 pub use nix::sys::signal::Signal;
 use nix::{sys::signal, unistd::Pid};
 
+use crate::watchdog::Watchdog;
+
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// Waits for the pipe to end, then ends process $1 with signal $2 and, once it is gone, removes $3.
-const WATCHDOG: &str = r#"
-read -r _
-kill -s "$2" "$1" 2>/dev/null
-[ -n "$3" ] || exit 0
-while kill -0 "$1" 2>/dev/null; do sleep 0.1; done
-rm -rf "$3"
-"#;
+/// How long one that is to end at once may take for it.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// What to start.
 #[derive(Debug)]
@@ -39,28 +30,19 @@ pub struct Spawn<'a> {
     pub command: Command,
     /// The file to which its output is appended.
     pub log: &'a Path,
-    /// What becomes of it when we are gone.
-    pub orphaned: Orphaned<'a>,
+    /// What ends it at once, without leaving behind what only it can clear away. It gets this when it
+    /// is killed or dropped, and when we are gone.
+    pub end: Signal,
 }
 
-/// What becomes of a child when the process that started it is gone.
-#[derive(Debug, Clone, Copy)]
-pub enum Orphaned<'a> {
-    /// It goes on; whoever finds its id may end it.
-    GoesOn,
-    /// It gets this signal.
-    Gets(Signal),
-    /// It gets this signal, and when it has ended this directory is removed.
-    GetsAndLeavesNothing(Signal, &'a Path),
-}
-
-/// A child process. It is killed when this is dropped, unless it is to go on without us.
+/// A child process. It ends when this is dropped, and by a watchdog when we are gone.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     log: PathBuf,
+    end: Signal,
     child: Child,
-    watchdog: Option<Child>,
+    watchdog: Option<Watchdog>,
 }
 
 impl Process {
@@ -73,7 +55,7 @@ impl Process {
             name,
             mut command,
             log,
-            orphaned,
+            end,
         } = spawn;
         let output = append_to(log)?;
         let program = command.get_program().to_string_lossy().into_owned();
@@ -87,10 +69,12 @@ impl Process {
         let mut process = Self {
             name: name.to_owned(),
             log: log.to_owned(),
+            end,
             child,
             watchdog: None,
         };
-        process.watchdog = process.watch(orphaned)?;
+        // Without one it ends here, as the process is dropped.
+        process.watchdog = Some(Watchdog::ends(process.pid(), end)?);
         Ok(process)
     }
 
@@ -115,7 +99,21 @@ impl Process {
 
     /// How it ended, if it has.
     pub fn exited(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        let status = self.child.try_wait().ok().flatten();
+        if status.is_some() {
+            // The process's id may be somebody else's from now on.
+            self.watchdog = None;
+        }
+        status
+    }
+
+    /// Waits for its end; none if that does not come in time.
+    pub async fn ended(&mut self, in_time: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + in_time;
+        while self.exited().is_none() && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        self.exited()
     }
 
     /// Sends a signal. A process that has ended gets none: its id may be somebody else's.
@@ -127,29 +125,30 @@ impl Process {
         }
     }
 
-    /// Ends it with a signal, and with SIGKILL if it has not ended in time. True if it ended well.
+    /// Ends it with a signal, and at once if it has not ended in time. True if it ended well.
     pub async fn stop(&mut self, signal: Signal, in_time: Duration) -> bool {
         self.signal(signal);
-        let deadline = Instant::now() + in_time;
-        while self.exited().is_none() {
-            if Instant::now() > deadline {
-                self.kill();
-                return false;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
+        let ended = self.ended(in_time).await.is_some();
+        if !ended {
+            self.kill();
         }
-        self.unwatch();
-        true
+        ended
     }
 
-    /// Ends it at once, by SIGKILL.
+    /// Ends it at once, as a crash would: by its own signal for that, and by SIGKILL if that does not
+    /// do it within seconds.
     pub fn kill(&mut self) {
+        self.signal(self.end);
+        let deadline = Instant::now() + AT_ONCE;
+        while self.exited().is_none() && Instant::now() < deadline {
+            thread::sleep(LOOK_EVERY);
+        }
         self.signal(Signal::SIGKILL);
         // Nothing survives SIGKILL, so this waits for an instant.
         if let Err(error) = self.child.wait() {
             eprintln!("{}: cannot wait for its end: {error}", self.name);
         }
-        self.unwatch();
+        self.watchdog = None;
     }
 
     /// The last lines of its log.
@@ -160,41 +159,11 @@ impl Process {
         let all: Vec<_> = log.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }
-
-    fn watch(&self, orphaned: Orphaned<'_>) -> io::Result<Option<Child>> {
-        let (signal, remove) = match orphaned {
-            Orphaned::GoesOn => return Ok(None),
-            Orphaned::Gets(signal) => (signal, Path::new("")),
-            Orphaned::GetsAndLeavesNothing(signal, directory) => (signal, directory),
-        };
-        Command::new("sh")
-            .args(["-c", WATCHDOG, "watchdog"])
-            .arg(self.pid().to_string())
-            .arg(signal.as_str().trim_start_matches("SIG"))
-            .arg(remove)
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map(Some)
-    }
-
-    /// Ends the watchdog before the process's id can be anybody else's.
-    fn unwatch(&mut self) {
-        if let Some(mut watchdog) = self.watchdog.take() {
-            // It may have ended by itself; then there is nothing to end.
-            let _ = watchdog.kill();
-            let _ = watchdog.wait();
-        }
-    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.watchdog.is_some() {
-            self.kill();
-        }
+        self.kill();
     }
 }
 
@@ -238,8 +207,22 @@ pub async fn wait_until_ready(
 /// # Errors
 /// There is none.
 pub fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("there is no free port")?;
-    Ok(listener.local_addr()?.port())
+    Ok(listen()?.local_addr()?.port())
+}
+
+/// So many of them, no two the same.
+///
+/// # Errors
+/// There are not so many.
+pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    // All listen until the last one is found: the system gives none of them a second time.
+    let listeners: Vec<_> = (0..count).map(|_| listen()).collect::<Result<_, _>>()?;
+    let ports = listeners.iter().map(|one| Ok(one.local_addr()?.port()));
+    ports.collect()
+}
+
+fn listen() -> anyhow::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", 0)).context("there is no free port")
 }
 
 fn append_to(log: &Path) -> anyhow::Result<File> {

@@ -3,7 +3,7 @@
 
 use std::{ffi::OsString, path::PathBuf, process::Command, time::Duration};
 
-use crate::process::{Orphaned, Process, Signal, Spawn, wait_until_ready};
+use crate::process::{Process, Signal, Spawn, wait_until_ready};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Services take up to ten seconds for what they have in hand.
@@ -134,7 +134,7 @@ async fn launch(options: &Options) -> anyhow::Result<Process> {
         name: options.name,
         command,
         log: &options.log,
-        orphaned: Orphaned::Gets(Signal::SIGKILL),
+        end: Signal::SIGKILL,
     })?;
     let url = url(options.port);
     wait_until_ready(&mut process, START_TIMEOUT, async || is_ready(&url).await).await?;

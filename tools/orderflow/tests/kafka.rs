@@ -25,7 +25,6 @@ async fn what_was_sent_is_there_after_a_crash() {
     let options = Options {
         directory: directory.clone(),
         port: None,
-        outlives_us: false,
     };
     let mut kafka = Kafka::start(&artifacts, options).await.unwrap();
     send(&kafka.brokers()).await;
