@@ -2,7 +2,8 @@
 //!
 //! Both lie below `target/orderflow-artifacts` of this workspace, or below `ORDERFLOW_ARTIFACTS`, in
 //! a directory named after what `pom.xml` asks for: another version is another directory. It gets
-//! that name only when it is complete, so a fetch that broke off leaves nothing that looks whole.
+//! that name only when it is complete, so a fetch that broke off leaves nothing that looks whole. Root
+//! may get a second PostgreSQL, where the server can reach it.
 
 use std::{
     env,
@@ -14,7 +15,9 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+
+use crate::{java, reach};
 
 const POM: &str = include_str!("../pom.xml");
 /// How much comes through the network the first time.
@@ -23,42 +26,42 @@ const SIZE: &str = "about 70 MB";
 /// Where Kafka's jars and PostgreSQL's programs are.
 #[derive(Debug, Clone)]
 pub struct Artifacts {
-    directory: PathBuf,
+    kafka: PathBuf,
+    postgres: PathBuf,
 }
 
 impl Artifacts {
     /// Fetches what is not there yet; says so before it does.
     ///
     /// # Errors
-    /// Maven is missing or fails, or there is no PostgreSQL for this platform.
+    /// Java or Maven is missing or fails, or there is no PostgreSQL for this platform.
     pub fn fetch() -> anyhow::Result<Self> {
         let platform = platform()?;
         let home = home();
-        fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
-        // Tests and programs may want the same at the same time: one fetches, the others wait.
-        let lock = File::create(home.join("lock")).context("cannot lock the artifacts")?;
-        lock.lock().context("cannot lock the artifacts")?;
-
         let directory = home.join(name(platform));
-        if !directory.is_dir() {
+        unless_there(&directory, &home, |unfinished| {
             eprintln!("fetching Apache Kafka and PostgreSQL through Maven, {SIZE}, once …");
-            let unfinished = home.join("unfinished");
-            fetch_into(&unfinished, platform)?;
-            fs::rename(&unfinished, &directory).context("cannot name the artifacts")?;
-        }
-        Ok(Self { directory })
+            fetch_into(unfinished, platform)
+        })?;
+        let fetched = directory.join("postgres");
+        let postgres = reach::make(&directory)?.join("postgres");
+        unless_there(&postgres, &home, |unfinished| copy(&fetched, unfinished))?;
+        Ok(Self {
+            kafka: directory.join("kafka"),
+            postgres,
+        })
     }
 
     /// Kafka's class path.
     #[must_use]
     pub fn kafka_classpath(&self) -> OsString {
-        self.directory.join("kafka").join("*").into_os_string()
+        self.kafka.join("*").into_os_string()
     }
 
     /// PostgreSQL's directory, with `bin/` in it.
     #[must_use]
-    pub fn postgres(&self) -> PathBuf {
-        self.directory.join("postgres")
+    pub fn postgres(&self) -> &Path {
+        &self.postgres
     }
 }
 
@@ -92,10 +95,36 @@ fn name(platform: &str) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-fn fetch_into(directory: &Path, platform: &str) -> anyhow::Result<()> {
-    if directory.exists() {
-        fs::remove_dir_all(directory).context("cannot remove what an earlier fetch left")?;
+/// Fills a directory that is not there, under another name until it is complete.
+fn unless_there(
+    directory: &Path,
+    home: &Path,
+    fill: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    // Who finds all there needs no lock, and may not be allowed to take it.
+    if directory.is_dir() {
+        return Ok(());
     }
+    let named = || format!("cannot make {}", directory.display());
+    fs::create_dir_all(home).with_context(named)?;
+    // Tests and programs may want the same at the same time: one fetches, the others wait.
+    let lock = File::create(home.join("lock")).context("cannot lock the artifacts")?;
+    lock.lock().context("cannot lock the artifacts")?;
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let unfinished = directory.with_extension("unfinished");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).with_context(named)?;
+    }
+    fill(&unfinished)?;
+    reach::open_to_others(&unfinished)?;
+    fs::rename(&unfinished, directory).with_context(named)
+}
+
+fn fetch_into(directory: &Path, platform: &str) -> anyhow::Result<()> {
+    // Maven is made of Java, and says less clearly what is missing.
+    java::command()?;
     fs::create_dir_all(directory)?;
     let pom = directory.join("pom.xml");
     fs::write(&pom, POM)?;
@@ -107,13 +136,24 @@ fn fetch_into(directory: &Path, platform: &str) -> anyhow::Result<()> {
         .output()
         .context("Maven is missing: install it, or have `mvn` on the PATH")?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
         bail!(
             "Maven could not fetch Kafka and PostgreSQL:\n{}",
             said.trim()
         );
     }
     unpack(&directory.join("postgres"))
+}
+
+fn copy(directory: &Path, to: &Path) -> anyhow::Result<()> {
+    let copied = Command::new("cp").arg("-R").arg(directory).arg(to).status();
+    ensure!(
+        copied.context("cannot run cp")?.success(),
+        "cannot copy PostgreSQL to {}",
+        to.display()
+    );
+    Ok(())
 }
 
 /// Unpacks the one archive in the directory, there, and removes it.
