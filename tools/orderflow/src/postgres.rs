@@ -1,28 +1,31 @@
 //! A private PostgreSQL server, on 127.0.0.1 and nowhere else.
 //!
-//! PostgreSQL refuses to run as root. Started as root it runs under the id of nobody, which must be
-//! able to reach its programs and its data: where a directory on the way there is closed to others,
-//! as `/root` is, both are kept below `/var/tmp` instead.
+//! Root has it run as nobody; where root's directories are closed to that one, its data lies
+//! elsewhere ([`data_directory`]). The directory around the data, with the passwords and the log in
+//! it, belongs to whoever starts the server.
 
 use std::{
-    fs, io,
+    fs,
     os::unix::{
-        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown},
+        fs::{DirBuilderExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
+use migrate::Role;
 use nix::unistd::geteuid;
 use sqlx::{Connection, PgConnection};
-use uuid::Uuid;
 
 use crate::{
     artifacts::Artifacts,
-    process::{Orphaned, Process, Signal, Spawn, free_port, wait_until_ready},
+    passwords::{Passwords, write_secret},
+    process::{Process, Signal, Spawn, free_port, wait_until_ready},
+    reach,
+    watchdog::Temporary,
 };
 
 /// Whom root lets PostgreSQL run as: nobody.
@@ -31,33 +34,36 @@ const NOBODY: u32 = 65_534;
 pub const ADMIN: &str = "postgres";
 /// Crash recovery included.
 const START: Duration = Duration::from_secs(60);
+/// How long a server may refuse us. It may be somebody else's, on the port that ours is about to fail on.
+const REFUSED: Duration = Duration::from_secs(5);
 /// A server that was killed leaves a lock, and for a moment its children: the next start may fail.
 const TRIES: usize = 5;
+const INITIALIZE: Duration = Duration::from_secs(120);
 
 /// How a server is to be run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where data, password and log are kept. Made if it is not there.
+    /// Where data, passwords and log are kept. Made if it is not there.
     pub directory: PathBuf,
     /// The port; any that is free without.
     pub port: Option<u16>,
     /// Whether a commit survives a power cut. Only tests can do without.
     pub durable: bool,
-    /// Whether the server goes on when this process ends.
-    pub outlives_us: bool,
-    /// Whether its directory is removed when this process is gone.
+    /// Whether the directory is removed at the end, also when this process is killed.
     pub temporary: bool,
 }
 
-/// A running server.
+/// A running server; ends when dropped.
 #[derive(Debug)]
 pub struct Postgres {
     options: Options,
     programs: PathBuf,
     directory: PathBuf,
     port: u16,
-    password: String,
+    passwords: Passwords,
     process: Process,
+    // Dropped after the process.
+    _temporary: Option<Temporary>,
 }
 
 impl Postgres {
@@ -66,28 +72,41 @@ impl Postgres {
     /// # Errors
     /// The port is taken, or the server does not start; the end of its log says why.
     pub async fn start(artifacts: &Artifacts, options: Options) -> anyhow::Result<Self> {
-        let programs = reachable_programs(&artifacts.postgres())?;
-        let directory = reachable(&options.directory);
-        make_directory(&directory)?;
-        let password = password(&directory)?;
-        if !directory.join("data").join("PG_VERSION").exists() {
-            initialize(&programs, &directory, &password, options.durable)?;
+        let programs = artifacts.postgres().join("bin");
+        let directory = reach::make(&options.directory)?;
+        let temporary = options.temporary.then(|| Temporary::new(&directory));
+        let temporary = temporary.transpose()?;
+        let roles = [ADMIN].into_iter().chain(migrate::ROLES);
+        let passwords = Passwords::in_directory(&directory, roles)?;
+        let admin = passwords.of(ADMIN);
+        if !directory.join("data").exists() {
+            initialize(&programs, &directory, admin, options.durable).await?;
         }
-        let (process, port) = start(&programs, &directory, &password, &options).await?;
+        let (process, port) = launch(&programs, &directory, admin, &options).await?;
         Ok(Self {
             options,
             programs,
             directory,
             port,
-            password,
+            passwords,
             process,
+            _temporary: temporary,
         })
     }
 
-    /// The address of a database, for a role whose password is this server's.
+    /// The address of a database, for the administrator or the role of a service.
     #[must_use]
     pub fn url(&self, role: &str, database: &str) -> String {
-        url(role, &self.password, self.port, database)
+        url(role, self.passwords.of(role), self.port, database)
+    }
+
+    /// The roles of the services, as `migrate::up` is to make them.
+    #[must_use]
+    pub fn roles(&self) -> [Role; 3] {
+        migrate::ROLES.map(|name| Role {
+            name,
+            password: self.passwords.of(name).to_owned(),
+        })
     }
 
     /// The address of the server's own database, for the role that may do everything.
@@ -96,22 +115,10 @@ impl Postgres {
         self.url(ADMIN, "postgres")
     }
 
-    /// The password of the administrator, and of every role that it is given to.
-    #[must_use]
-    pub fn password(&self) -> &str {
-        &self.password
-    }
-
     /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    /// Where its data really is; see the module's documentation.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
     }
 
     /// The server's process.
@@ -126,7 +133,8 @@ impl Postgres {
             .await
     }
 
-    /// Ends it as a crash would.
+    /// Ends it as a crash would: nothing is rolled back or written, all of that is left to the next
+    /// start. Only the memory that it shares with its children it gives back.
     pub fn kill(&mut self) {
         self.process.kill();
     }
@@ -140,54 +148,56 @@ impl Postgres {
             port: Some(self.port),
             ..self.options.clone()
         };
-        let started = start(&self.programs, &self.directory, &self.password, &options).await?;
-        self.process = started.0;
+        self.process.kill();
+        let admin = self.passwords.of(ADMIN);
+        let launched = launch(&self.programs, &self.directory, admin, &options).await?;
+        self.process = launched.0;
         Ok(())
     }
 }
 
-/// Where a server that is given this directory keeps its data; see the module's documentation.
+/// Where a server that is given this directory keeps what it keeps.
 #[must_use]
 pub fn data_directory(directory: &Path) -> PathBuf {
-    reachable(directory)
+    reach::reachable(directory)
+}
+
+/// The log of a server that is given this directory.
+#[must_use]
+pub fn log_file(directory: &Path) -> PathBuf {
+    data_directory(directory).join("postgres.log")
 }
 
 fn url(role: &str, password: &str, port: u16, database: &str) -> String {
     format!("postgres://{role}:{password}@127.0.0.1:{port}/{database}")
 }
 
-async fn start(
+/// Starts the server and waits until it lets us in.
+async fn launch(
     programs: &Path,
     directory: &Path,
     password: &str,
     options: &Options,
 ) -> anyhow::Result<(Process, u16)> {
-    let mut last = None;
-    for _ in 0..TRIES {
+    let mut tries = 1;
+    loop {
         let port = options.port.map_or_else(free_port, Ok)?;
-        let mut process = spawn(programs, directory, port, options)?;
+        let mut process = spawn(programs, directory, port, options.durable)?;
         let url = url(ADMIN, password, port, "postgres");
-        match wait_until_ready(&mut process, START, async || answers(&url).await).await {
+        match wait_until_admitted(&mut process, &url).await {
             Ok(()) => return Ok((process, port)),
-            Err(error) => last = Some(error),
+            // One that still runs will do no better another time.
+            Err(error) if process.exited().is_none() || tries == TRIES => return Err(error),
+            Err(_) => tries += 1,
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    match last {
-        Some(error) => Err(error),
-        None => bail!("PostgreSQL was not started at all"),
-    }
 }
 
-fn spawn(
-    programs: &Path,
-    directory: &Path,
-    port: u16,
-    options: &Options,
-) -> anyhow::Result<Process> {
+fn spawn(programs: &Path, directory: &Path, port: u16, durable: bool) -> anyhow::Result<Process> {
     let mut command = command(&programs.join("postgres"));
     command.arg("-D").arg(directory.join("data"));
-    let durable = if options.durable { "on" } else { "off" };
+    let durable = if durable { "on" } else { "off" };
     for setting in [
         "listen_addresses=127.0.0.1",
         &format!("port={port}"),
@@ -199,46 +209,80 @@ fn spawn(
     ] {
         command.arg("-c").arg(setting);
     }
-    let orphaned = match (options.outlives_us, options.temporary) {
-        (true, _) => Orphaned::GoesOn,
-        (false, false) => Orphaned::Gets(Signal::SIGQUIT),
-        (false, true) => Orphaned::GetsAndLeavesNothing(Signal::SIGQUIT, directory),
-    };
-    let log = options.directory.join("postgres.log");
     Process::spawn(Spawn {
         name: "PostgreSQL",
         command,
-        log: &log,
-        orphaned,
+        log: &directory.join("postgres.log"),
+        // "Immediate shutdown". SIGKILL would leave its shared memory to the system, for ever.
+        end: Signal::SIGQUIT,
     })
 }
 
-async fn answers(url: &str) -> bool {
-    let asked = async { PgConnection::connect(url).await?.close().await };
-    let answered = tokio::time::timeout(Duration::from_secs(2), asked).await;
-    matches!(answered, Ok(Ok(())))
+async fn wait_until_admitted(process: &mut Process, url: &str) -> anyhow::Result<()> {
+    let mut refused = None;
+    let answers = async || match ask(url).await {
+        Err(error) if is_refusal(&error) => {
+            refused.get_or_insert_with(Instant::now).elapsed() > REFUSED
+        }
+        answer => answer.is_ok(),
+    };
+    wait_until_ready(process, START, answers).await?;
+    let refused =
+        "PostgreSQL runs and does not let us in: do its data and its passwords belong together?";
+    ask(url).await.context(refused)
 }
 
-fn initialize(
+async fn ask(url: &str) -> sqlx::Result<()> {
+    let asked = async { PgConnection::connect(url).await?.close().await };
+    let answer = tokio::time::timeout(Duration::from_secs(2), asked).await;
+    answer.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Class 28: a name or a password that it does not accept.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code.starts_with("28"))
+}
+
+/// Makes the data. They get their name when they are complete.
+async fn initialize(
     programs: &Path,
     directory: &Path,
     password: &str,
     durable: bool,
 ) -> anyhow::Result<()> {
-    // Whatever is there without having become a cluster is what a start that broke off has left.
-    let data = directory.join("data");
-    if data.exists() {
-        fs::remove_dir_all(&data)?;
+    let unfinished = directory.join("data.new");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).context("cannot remove what an earlier start left")?;
     }
+    fs::DirBuilder::new().mode(0o700).create(&unfinished)?;
+    give_to_nobody(&unfinished)?;
     let password_file = directory.join("initial-password");
     write_secret(&password_file, password)?;
     give_to_nobody(&password_file)?;
+
+    let log = directory.join("initdb.log");
+    let mut initdb = Process::spawn(Spawn {
+        name: "initdb",
+        command: initdb(programs, &unfinished, &password_file, durable),
+        log: &log,
+        // It waits for what it has started itself, and that gives its shared memory back.
+        end: Signal::SIGTERM,
+    })?;
+    let status = initdb.ended(INITIALIZE).await;
+    if !status.is_some_and(|status| status.success()) {
+        let (log, said) = (log.display(), initdb.log_tail(20));
+        bail!("PostgreSQL's data could not be initialized; the end of {log}:\n{said}");
+    }
+    fs::remove_file(&password_file)?;
+    fs::rename(&unfinished, directory.join("data")).context("cannot name PostgreSQL's data")
+}
+
+fn initdb(programs: &Path, data: &Path, password_file: &Path, durable: bool) -> Command {
     let mut command = command(&programs.join("initdb"));
-    command
-        .arg("-D")
-        .arg(&data)
-        .arg(format!("--username={ADMIN}"));
-    command.arg("--pwfile").arg(&password_file);
+    command.arg("-D").arg(data);
+    command.arg(format!("--username={ADMIN}"));
+    command.arg("--pwfile").arg(password_file);
     command.args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"]);
     // Many iterations make guessing slow. There is nothing to guess in a random password, and in a
     // debug build they cost 0.1 s of CPU for each connection.
@@ -246,16 +290,7 @@ fn initialize(
     if !durable {
         command.arg("--no-sync");
     }
-    let output = command.output().context("cannot run PostgreSQL's initdb")?;
-    fs::remove_file(&password_file)?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "PostgreSQL's data could not be initialized:\n{}",
-            said.trim()
-        );
-    }
-    Ok(())
+    command
 }
 
 /// A command that does not run as root.
@@ -278,89 +313,10 @@ fn command(program: &Path) -> Command {
     command
 }
 
-/// The server's password, made at the first start.
-fn password(directory: &Path) -> anyhow::Result<String> {
-    let file = directory.join("password");
-    match fs::read_to_string(&file) {
-        Ok(password) if !password.is_empty() => Ok(password),
-        Ok(_) => bail!(
-            "{} is empty; remove {}",
-            file.display(),
-            directory.display()
-        ),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let password = Uuid::new_v4().simple().to_string();
-            write_secret(&file, &password)?;
-            Ok(password)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
-    }
-}
-
-fn write_secret(file: &Path, secret: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let opened = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(file);
-    opened
-        .and_then(|mut file| file.write_all(secret.as_bytes()))
-        .with_context(|| format!("cannot write {}", file.display()))
-}
-
-fn make_directory(directory: &Path) -> anyhow::Result<()> {
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(directory);
-    made.with_context(|| format!("cannot make {}", directory.display()))?;
-    give_to_nobody(directory)
-}
-
 fn give_to_nobody(path: &Path) -> anyhow::Result<()> {
     if geteuid().is_root() {
         chown(path, Some(NOBODY), Some(NOBODY))
             .with_context(|| format!("cannot give {} to nobody", path.display()))?;
     }
     Ok(())
-}
-
-/// The directory itself, or one in its place that nobody can reach.
-fn reachable(directory: &Path) -> PathBuf {
-    if !geteuid().is_root() || is_open_to_others(directory) {
-        return directory.to_owned();
-    }
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    directory.hash(&mut hasher);
-    Path::new("/var/tmp").join(format!("orderflow-{:016x}", hasher.finish()))
-}
-
-/// Whether others may pass through every directory on the way, as far as it exists.
-fn is_open_to_others(directory: &Path) -> bool {
-    const PASS: u32 = 0o001;
-    let existing = directory
-        .ancestors()
-        .filter_map(|ancestor| fs::metadata(ancestor).ok());
-    existing
-        .skip_while(|metadata| metadata.uid() == NOBODY)
-        .all(|found| found.mode() & PASS != 0)
-}
-
-/// The directory of PostgreSQL's programs, copied to where nobody can reach it if need be.
-fn reachable_programs(artifact: &Path) -> anyhow::Result<PathBuf> {
-    let reachable = reachable(artifact);
-    if reachable != artifact && !reachable.exists() {
-        let copied = Command::new("cp")
-            .arg("-r")
-            .arg(artifact)
-            .arg(&reachable)
-            .status();
-        if !copied.context("cannot run cp")?.success() {
-            bail!("cannot copy PostgreSQL to {}", reachable.display());
-        }
-    }
-    Ok(reachable.join("bin"))
 }

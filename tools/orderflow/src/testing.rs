@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::Context;
-use migrate::Role;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -65,15 +64,6 @@ impl TestDatabase {
     }
 }
 
-/// The roles of the services, with the server's password.
-#[must_use]
-pub fn roles(server: &Postgres) -> [Role; 3] {
-    ["orders", "inventory", "email"].map(|name| Role {
-        name,
-        password: server.password().to_owned(),
-    })
-}
-
 async fn start() -> anyhow::Result<Postgres> {
     let artifacts = tokio::task::spawn_blocking(Artifacts::fetch).await??;
     let directory = env::temp_dir().join(format!("orderflow-test-{}", Uuid::new_v4()));
@@ -81,12 +71,11 @@ async fn start() -> anyhow::Result<Postgres> {
         directory,
         port: None,
         durable: false,
-        outlives_us: false,
         temporary: true,
     };
     let server = Postgres::start(&artifacts, options).await?;
     create(&server, TEMPLATE, "template0").await?;
-    migrate::up(&server.url(ADMIN, TEMPLATE), &roles(&server)).await?;
+    migrate::up(&server.url(ADMIN, TEMPLATE), &server.roles()).await?;
     Ok(server)
 }
 

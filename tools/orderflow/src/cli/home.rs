@@ -53,7 +53,7 @@ impl Home {
     /// The log of a part, by its name in any case.
     pub(crate) fn log(&self, part: &str) -> PathBuf {
         match part.to_lowercase().as_str() {
-            "postgresql" => self.0.join("postgres").join("postgres.log"),
+            "postgresql" => postgres::log_file(&self.0.join("postgres")),
             "kafka" => self.0.join("kafka").join("kafka.log"),
             service => self.0.join("logs").join(format!("{service}.log")),
         }

@@ -49,7 +49,7 @@ impl Builder {
             memory_broker: false,
             durable: false,
             inherits: false,
-            everywhere: vec![("OTEL_TRACES_EXPORTER".to_owned(), "none".into())],
+            everywhere: Vec::new(),
             variables: Vec::new(),
             observer: Mutex::new(Box::new(|_| {})),
         }
@@ -82,7 +82,6 @@ impl Builder {
     #[must_use]
     pub fn inherit_environment(mut self) -> Self {
         self.inherits = true;
-        self.everywhere.clear();
         self
     }
 

@@ -18,7 +18,6 @@ use crate::{
     kafka::{self, Kafka},
     postgres::{self, ADMIN, Postgres},
     services::{Options, Service, Variable},
-    testing::roles,
 };
 
 impl Builder {
@@ -68,12 +67,11 @@ impl Builder {
             directory: self.directory.join("postgres"),
             port: Some(ports.of("PostgreSQL")?),
             durable: self.durable,
-            outlives_us: false,
             temporary: !self.durable,
         };
         let mut postgres = Postgres::start(artifacts, options).await?;
         create_database(&postgres).await?;
-        migrate::up(&postgres.url(ADMIN, DATABASE), &roles(&postgres)).await?;
+        migrate::up(&postgres.url(ADMIN, DATABASE), &postgres.roles()).await?;
         self.tell(Progress::Ready {
             part: "PostgreSQL",
             address: format!("127.0.0.1:{}", postgres.port()),
@@ -95,7 +93,6 @@ impl Builder {
         let options = kafka::Options {
             directory: self.directory.join("kafka"),
             port: Some(ports.of("Kafka")?),
-            outlives_us: false,
         };
         let mut kafka = Kafka::start(artifacts, options).await?;
         self.tell(Progress::Ready {
@@ -114,6 +111,9 @@ impl Builder {
         mut variables: Vec<Variable>,
     ) -> anyhow::Result<Service> {
         self.tell(Progress::Starting(name));
+        if !self.inherits {
+            variables.push(("OTEL_TRACES_EXPORTER".to_owned(), "none".into()));
+        }
         variables.extend_from_slice(&self.everywhere);
         let own = self.variables.iter().filter(|(of, _)| of == name);
         variables.extend(own.map(|(_, variable)| variable.clone()));
