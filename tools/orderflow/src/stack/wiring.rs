@@ -1,10 +1,10 @@
 //! Which service is told what: the variables that tie the parts together.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::TcpListener};
 
 use anyhow::Context;
 
-use crate::{broker::Broker, postgres::Postgres, process::free_port, services::Variable};
+use crate::{broker::Broker, postgres::Postgres, process::free_ports, services::Variable};
 
 /// The database in which each service has its schema.
 pub const DATABASE: &str = "orderflow";
@@ -32,11 +32,15 @@ impl Ports {
     /// The given ones, and for all else any that are free.
     pub(super) fn choose(given: &[(&'static str, u16)]) -> anyhow::Result<Self> {
         let mut ports: HashMap<_, _> = given.iter().copied().collect();
-        for name in SERVICES.into_iter().chain(OTHERS) {
-            if !ports.contains_key(name) {
-                ports.insert(name, free_port()?);
-            }
-        }
+        // Taken meanwhile, so that none of them is found to be free.
+        let _given: Vec<_> = ports
+            .values()
+            .map(|port| TcpListener::bind(("127.0.0.1", *port)))
+            .collect();
+        let names = SERVICES.into_iter().chain(OTHERS);
+        let missing: Vec<_> = names.filter(|name| !ports.contains_key(name)).collect();
+        let free = free_ports(missing.len())?;
+        ports.extend(missing.into_iter().zip(free));
         Ok(Self(ports))
     }
 
