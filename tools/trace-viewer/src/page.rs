@@ -1,11 +1,12 @@
 //! The page: a few files that are part of the program, no build step, nothing from elsewhere.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 
 /// Only this server's own files, and nothing inline: what a span says can't become script or style.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -43,7 +44,8 @@ pub(crate) fn router() -> Router {
         )
 }
 
-fn file(content_type: &'static str, text: &'static str) -> axum::routing::MethodRouter {
+fn file(content_type: &'static str, source: &'static str) -> MethodRouter {
+    let text = Bytes::from(without_notes(source));
     get(async move || {
         let headers = [
             (CONTENT_TYPE, content_type),
@@ -54,4 +56,34 @@ fn file(content_type: &'static str, text: &'static str) -> axum::routing::Method
         ];
         (headers, text).into_response()
     })
+}
+
+/// What the browser needs of a source: comments that fill lines, and indentation, are for people. No text
+/// in these files goes over a line's end, so nothing else is touched.
+fn without_notes(source: &str) -> String {
+    let mut lean = String::with_capacity(source.len());
+    let mut in_comment = false;
+    for line in source.lines().map(str::trim) {
+        in_comment |= line.starts_with("/*");
+        if !in_comment && !line.is_empty() && !line.starts_with("//") {
+            lean.push_str(line);
+            lean.push('\n');
+        }
+        in_comment &= !line.ends_with("*/");
+    }
+    lean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_notes;
+
+    #[test]
+    fn only_notes_are_left_out() {
+        let source = "// why\n\n/** what\n *  it is */\nlet a = 1; // stays\n  * b\n/* short */\n.c { d: e }\n";
+        assert_eq!(
+            without_notes(source),
+            "let a = 1; // stays\n* b\n.c { d: e }\n"
+        );
+    }
 }

@@ -9,6 +9,8 @@ export const SIGNS = { good: '✓', warn: '!', bad: '✕', open: '…' };
 
 /** A list with something under way is looked at again so often. */
 const AGAIN = 2000;
+const NOTHING_FITS = 'No trace fits.';
+const NOTHING_YET = 'No trace has come yet. Send OTLP to port 4317 (gRPC) or 4318 (HTTP).';
 
 export async function showList(main, url, words) {
   const params = new URLSearchParams(url.search);
@@ -19,43 +21,40 @@ export async function showList(main, url, words) {
   const empty = h('p', { class: 'quiet' });
   let known = null;
 
-  async function load() {
-    const answer = await ask(`/view/traces?${params}`);
-    known = new Set(answer.traces.map(trace => trace.id));
-    news.hidden = true;
-    foot(answer.held);
-    drawFilters(filters, params, answer);
-    drawTable(table, answer);
-    const filtered = [...params.keys()].length > 0;
-    empty.textContent =
-      answer.traces.length > 0
-        ? ''
-        : filtered
-          ? 'No trace fits.'
-          : 'No trace has come yet. Send OTLP to port 4317 (gRPC) or 4318 (HTTP).';
-    table.hidden = answer.traces.length === 0;
-    clearTimeout(timer);
-    timer = answer.traces.some(trace => trace.verdict.tone === 'open') ? setTimeout(look, AGAIN) : null;
-  }
-
-  /** Looks again, unless somebody is at it. */
-  function look() {
-    timer = busy() ? setTimeout(look, AGAIN) : null;
-    if (!timer) load().catch(() => {});
-  }
-
   const busy = () =>
     scrollY > 60 ||
     table.matches(':hover') ||
     (main.contains(document.activeElement) && document.activeElement !== main);
   let timer = null;
+  let loading = false;
+  let left = false;
+
+  /** Looks again after a while, unless somebody is at it. */
+  function lookAgain(after) {
+    clearTimeout(timer);
+    timer = setTimeout(() => (busy() || loading ? lookAgain(AGAIN) : load().catch(() => {})), after);
+  }
+
+  async function load() {
+    loading = true;
+    const answer = await ask(`/view/traces?${params}`).finally(() => (loading = false));
+    if (left) return;
+    known = new Set(answer.traces.map(trace => trace.id));
+    news.hidden = true;
+    foot(answer.held);
+    drawFilters(filters, params, answer);
+    drawTable(table, answer);
+    table.hidden = answer.traces.length === 0;
+    empty.textContent = table.hidden ? (String(params) ? NOTHING_FITS : NOTHING_YET) : '';
+    if (answer.traces.some(trace => trace.verdict.tone === 'open')) lookAgain(AGAIN);
+  }
 
   await load();
   replace(main, h('h1', { class: 'hidden' }, 'Traces'), filters, news, table, empty);
   document.title = 'Traces · OrderFlow';
 
   const changed = ids => {
-    if (!busy()) return look();
+    if (!busy()) return lookAgain(0);
     const count = ids.filter(id => !known.has(id)).length;
     if (count > 0) news.hidden = false;
   };
@@ -68,7 +67,11 @@ export async function showList(main, url, words) {
     go(`${location.pathname === '/' ? '/search' : location.pathname}?${params}`);
   });
   filters.addEventListener('submit', event => event.preventDefault());
-  return { changed, leave: () => clearTimeout(timer) };
+  const leave = () => {
+    left = true;
+    clearTimeout(timer);
+  };
+  return { changed, leave };
 }
 
 function drawFilters(filters, params, answer) {

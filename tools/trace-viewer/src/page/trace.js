@@ -98,8 +98,21 @@ class TraceView {
   }
 
   async reload() {
+    const before = this.state();
     await this.load().catch(() => {});
-    if (!this.left) this.draw();
+    // Not for nothing: a row that is drawn anew between press and release gets no click.
+    if (!this.left && (this.state() !== before || this.waiting())) this.draw();
+  }
+
+  /** Changes when anything has come: spans and lines are only ever added. */
+  state() {
+    const { spans, logs, verdict } = this.trace;
+    return [spans.length, logs.length, verdict.headline, verdict.detail].join('|');
+  }
+
+  /** True while a message is out that nobody was seen to take. */
+  waiting() {
+    return this.trace.verdict.tone === 'open' && this.trace.spans.some(span => span.unprocessed);
   }
 
   changed(ids) {
@@ -110,8 +123,7 @@ class TraceView {
 
   draw() {
     const { trace } = this;
-    const waiting = trace.verdict.tone === 'open' && trace.spans.some(span => span.unprocessed);
-    const now = waiting ? Math.max(trace.length, between(trace.start, trace.now)) : null;
+    const now = this.waiting() ? Math.max(trace.length, between(trace.start, trace.now)) : null;
     this.rows = rows(trace, this.folded, this.opened, now);
     this.axis = axis(
       trace.spans.map(span => [span.from, span.to]),

@@ -109,28 +109,25 @@ impl Browser {
         text.as_str().unwrap().to_owned()
     }
 
-    /// A real click, by the mouse, in the middle of the first element that fits.
+    /// A real click, by the mouse, in the middle of the first element that fits; again when the page was
+    /// drawn anew in between.
     pub(crate) async fn click(&self, selector: &str) {
-        self.until(&format!("document.querySelector({})", json!(selector)))
-            .await;
-        let found = self
-            .command(
-                Method::POST,
-                "/element",
-                json!({"using": "css selector", "value": selector}),
-            )
-            .await;
+        let start = Instant::now();
+        while let Err(error) = self.try_click(selector).await {
+            assert!(start.elapsed() < PATIENCE, "{selector}: {error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn try_click(&self, selector: &str) -> Result<Value, String> {
+        let locator = json!({"using": "css selector", "value": selector});
+        let found = self.try_command(Method::POST, "/element", locator).await?;
         let id = found
             .as_object()
-            .unwrap()
-            .values()
-            .next()
-            .unwrap()
-            .as_str()
-            .unwrap()
-            .to_owned();
-        self.command(Method::POST, &format!("/element/{id}/click"), json!({}))
-            .await;
+            .and_then(|found| found.values().next()?.as_str())
+            .ok_or("no id")?;
+        self.try_command(Method::POST, &format!("/element/{id}/click"), json!({}))
+            .await
     }
 
     /// Presses keys, one after the other, wherever the focus is.
@@ -182,6 +179,11 @@ impl Browser {
     }
 
     async fn command(&self, method: Method, path: &str, body: Value) -> Value {
+        let answer = self.try_command(method, path, body).await;
+        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    async fn try_command(&self, method: Method, path: &str, body: Value) -> Result<Value, String> {
         let mut request = self
             .client
             .request(method, format!("{}{path}", self.session));
@@ -190,8 +192,11 @@ impl Browser {
         }
         let mut answer: Value = request.send().await.unwrap().json().await.unwrap();
         let value = answer["value"].take();
-        assert!(value.get("error").is_none(), "{path}: {}", value["message"]);
-        value
+        if value.get("error").is_some() {
+            Err(value["message"].to_string())
+        } else {
+            Ok(value)
+        }
     }
 }
 
