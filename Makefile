@@ -15,11 +15,30 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: all-up
-all-up: build ## Build, then start everything on this machine; returns when all is ready
-	@"$(LOCAL)/orderflow" up
+all-up: ## Start everything, in Docker if an engine answers; returns when all is ready
+	@way=$$(scripts/way.sh up) && $(MAKE) --no-print-directory $$way-up
 
 .PHONY: all-down
-all-down: ## Stop what all-up started; the data stays
+all-down: ## Stop whatever was started, in whichever way; the data stays
+	@ways=$$(scripts/way.sh down); [ -n "$$ways" ] || echo "Nothing is running."; \
+	for way in $$ways; do $(MAKE) --no-print-directory $$way-down || exit; done
+
+.PHONY: docker-up
+docker-up: ## Start everything in Docker
+	@if [ "$$(scripts/way.sh down)" = local ]; then \
+	echo "It runs already, without Docker: make local-down ends that." >&2; exit 1; fi
+	@scripts/docker.sh up
+
+.PHONY: docker-down
+docker-down: ## Stop what docker-up started
+	@scripts/docker.sh down
+
+.PHONY: local-up
+local-up: build ## Build, then start everything on this machine, without Docker
+	@"$(LOCAL)/orderflow" up
+
+.PHONY: local-down
+local-down: ## Stop what local-up started
 	@if [ -x "$(LOCAL)/orderflow" ]; then "$(LOCAL)/orderflow" down; \
 	else echo "Nothing to stop: orderflow was never built here."; fi
 
