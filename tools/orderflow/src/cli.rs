@@ -6,6 +6,7 @@
 
 mod dlq;
 mod down;
+mod elsewhere;
 mod follow;
 mod home;
 mod identity;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use home::Home;
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 /// PostgreSQL, Kafka, the five services and a viewer for their traces, on this machine and without
@@ -51,6 +53,14 @@ enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// Ask these, and not what `up` has started; separated by commas
+        #[arg(
+            long,
+            env = "ORDERFLOW_PARTS",
+            value_name = "NAME=URL",
+            value_delimiter = ','
+        )]
+        parts: Vec<elsewhere::Part>,
     },
     /// Show the end of the logs, or more of one
     Logs {
@@ -61,6 +71,9 @@ enum Command {
     Trace {
         /// The order's id, as the gateway answered it
         order_id: String,
+        /// The viewer to ask, ours or a Jaeger
+        #[arg(long, env = "VIEWER_URL", default_value = "http://127.0.0.1:16686")]
+        viewer_url: Url,
     },
     /// Look at messages that could not be handled, and send them again
     Dlq(dlq::Arguments),
@@ -95,15 +108,21 @@ pub(crate) async fn run() -> ExitCode {
 }
 
 async fn obey(command: Command) -> anyhow::Result<ExitCode> {
-    let home = Home::find()?;
     match command {
-        Command::Up { broker } => up::run(&home, broker).await?,
-        Command::Down { volumes } => down::run(&home, volumes).await?,
-        Command::Status { json } => return status::run(&home, json).await,
-        Command::Logs { part } => logs::run(&home, part.as_deref())?,
-        Command::Trace { order_id } => trace::run(&order_id).await?,
+        // These work from anywhere, and with a system that runs anywhere.
+        Command::Trace {
+            order_id,
+            viewer_url,
+        } => trace::run(&viewer_url, &order_id).await?,
         Command::Dlq(arguments) => dlq::run(arguments).await?,
-        Command::Supervise { broker } => supervisor::run(home, broker).await?,
+        Command::Status { json, parts } if !parts.is_empty() => {
+            return elsewhere::run(&parts, json).await;
+        }
+        Command::Up { broker } => up::run(&Home::find()?, broker).await?,
+        Command::Down { volumes } => down::run(&Home::find()?, volumes).await?,
+        Command::Status { json, .. } => return status::run(&Home::find()?, json).await,
+        Command::Logs { part } => logs::run(&Home::find()?, part.as_deref())?,
+        Command::Supervise { broker } => supervisor::run(Home::find()?, broker).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

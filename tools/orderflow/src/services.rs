@@ -115,11 +115,16 @@ impl Service {
 
 /// Whether the service at this address says that it is ready.
 pub async fn is_ready(url: &str) -> bool {
+    says_yes(&format!("{url}/readyz")).await
+}
+
+/// Whether this URL is answered, and with a success.
+pub async fn says_yes(url: &str) -> bool {
     let client = reqwest::Client::builder().no_proxy().timeout(PROBE_TIMEOUT);
     let Ok(client) = client.build() else {
         return false;
     };
-    let answer = client.get(format!("{url}/readyz")).send().await;
+    let answer = client.get(url).send().await;
     answer.is_ok_and(|answer| answer.status().is_success())
 }
 

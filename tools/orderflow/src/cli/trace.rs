@@ -7,23 +7,23 @@ use orderflow::{
     stack::SERVICES,
     tree::{self, Span},
 };
+use reqwest::Url;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::screen::say;
 
-const API: &str = "http://127.0.0.1:16686/api/traces";
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Where the consumer writes how long a message lay in the queue, in seconds.
 const QUEUE_TIME: &str = "orderflow.messaging.queue_time";
 
 /// Prints every trace in which a service speaks of this order: one, if contexts are passed on.
-pub(crate) async fn run(order_id: &str) -> anyhow::Result<()> {
+pub(crate) async fn run(viewer: &Url, order_id: &str) -> anyhow::Result<()> {
     let order =
         Uuid::parse_str(order_id).with_context(|| format!("{order_id} is no order's id"))?;
     let mut traces = BTreeMap::new();
     for service in SERVICES {
-        for trace in ask(service, order).await?.data {
+        for trace in ask(viewer, service, order).await?.data {
             traces.insert(trace.id.clone(), trace);
         }
     }
@@ -43,13 +43,13 @@ pub(crate) async fn run(order_id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn ask(service: &str, order: Uuid) -> anyhow::Result<Answer> {
+async fn ask(viewer: &Url, service: &str, order: Uuid) -> anyhow::Result<Answer> {
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(TIMEOUT)
         .build()?;
     let tags = format!("{{\"order.id\":\"{order}\"}}");
-    let mut url = reqwest::Url::parse(API)?;
+    let mut url = viewer.join("/api/traces")?;
     url.query_pairs_mut()
         .append_pair("service", service)
         .append_pair("tags", &tags)
