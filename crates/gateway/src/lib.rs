@@ -6,6 +6,7 @@
 //! | what crosses the door, and what an unreachable service looks like | `forward.rs` |
 //! | how the client learns its trace, and what of its context is believed | `trace.rs` |
 //! | who is turned away | `host.rs` |
+//! | the page to try it on | `shop.rs` |
 //!
 //! Not here: authentication, rate limits per client and TLS, which belong to whatever stands in front
 //! of it on the internet. Nothing is tried again either: whether that is safe only the client can tell,
@@ -15,6 +16,7 @@ mod routes;
 
 mod forward;
 mod host;
+mod shop;
 mod trace;
 
 use std::sync::Arc;
@@ -39,6 +41,13 @@ pub struct GatewayArgs {
     /// Host names that clients may use besides localhost and addresses, separated by commas.
     #[arg(long, env = "ALLOWED_HOSTS", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
+    /// The address of a trace, up to its id: what the shop page links to.
+    #[arg(
+        long,
+        env = "TRACE_URL",
+        default_value = "http://localhost:16686/trace/"
+    )]
+    pub trace_url: Url,
 }
 
 /// How long a service behind may take to answer.
@@ -66,7 +75,9 @@ pub fn app_with_limits(
         inventory: Upstream::new("inventory", config.inventory_service_url, deadline)?,
     };
     let hosts: Arc<[String]> = config.allowed_hosts.into();
-    let routes = routes::public(upstreams).layer(from_fn_with_state(hosts, host::refuse_foreign));
+    let known_hosts = from_fn_with_state(hosts, host::refuse_foreign);
+    let routes = routes::public(upstreams).layer(known_hosts.clone());
     let app = service::app_with_limits(routes, service::Always, limits);
-    Ok(app.layer(from_fn(trace::around)))
+    let page = shop::routes(&config.trace_url).layer(known_hosts);
+    Ok(app.layer(from_fn(trace::around)).merge(page))
 }

@@ -60,8 +60,9 @@ pub fn app_with_limits(routes: Router, readiness: impl Readiness, limits: Limits
     traced.merge(health::routes(readiness))
 }
 
-/// axum adds which methods are allowed, as `Allow`.
-pub(crate) async fn refuse_method() -> ApiError {
+/// Answers a method that a route does not have, as a fallback for routes outside of [`app`]. axum adds
+/// which methods are allowed, as `Allow`.
+pub async fn refuse_method() -> ApiError {
     let message = "this method is not allowed here";
     ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, message)
 }

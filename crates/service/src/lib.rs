@@ -18,7 +18,7 @@ mod health;
 mod run;
 mod serve;
 
-pub use app::{Limits, app, app_with_limits};
+pub use app::{Limits, app, app_with_limits, refuse_method};
 pub use config::{Listen, PostgresArgs};
 pub use error::ApiError;
 pub use extract::{Json, Path, Query};

@@ -6,5 +6,6 @@ mod failures;
 mod forward;
 mod process;
 mod refusals;
+mod shop;
 mod support;
 mod trace;

@@ -8,7 +8,6 @@ use crate::support::{DEADLINE, Gateway, Upstream, json};
 #[tokio::test]
 async fn what_is_not_public_is_not_there() {
     let cases = [
-        ("GET /", 404, "there is no such page"),
         ("GET /stock", 404, "there is no such page"),
         ("GET /stock/ITEM-001", 404, "there is no such page"),
         ("POST /stock/ITEM-001/reserve", 404, "there is no such page"),

@@ -142,6 +142,7 @@ impl Gateway {
             orders_service_url: url(orders),
             inventory_service_url: url(inventory),
             allowed_hosts: vec!["gateway".to_owned()],
+            trace_url: "http://viewer.test/trace/".parse().unwrap(),
         };
         let app = gateway::app_with_limits(config, limits, deadline).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
