@@ -1,6 +1,7 @@
 //! Chromium, driven over the `WebDriver` protocol: the few commands that the tests need.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// How long a condition is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One browser with one page. It ends with the test.
 pub(crate) struct Browser {
@@ -178,6 +179,21 @@ impl Browser {
         self.command(Method::POST, "/goog/cdp/execute", body).await;
     }
 
+    /// Without async: whoever drops a browser can't wait for a future.
+    fn close(&self) -> std::io::Result<()> {
+        let address = self.session.trim_start_matches("http://");
+        let (address, path) = address.split_once('/').unwrap_or((address, ""));
+        let mut connection = TcpStream::connect(address)?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            connection,
+            "DELETE /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut status = String::new();
+        BufReader::new(connection).read_line(&mut status)?;
+        Ok(())
+    }
+
     async fn command(&self, method: Method, path: &str, body: Value) -> Value {
         let answer = self.try_command(method, path, body).await;
         answer.unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -200,9 +216,12 @@ impl Browser {
     }
 }
 
-/// Closing the driver closes its browser.
+/// The driver is asked to close its browser first: killed, it would leave it running.
 impl Drop for Browser {
     fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            let _ = writeln!(std::io::stderr(), "a browser may be left: {error}");
+        }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
