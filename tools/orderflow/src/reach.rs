@@ -16,8 +16,6 @@ use std::{
 use anyhow::{Context, ensure};
 use nix::unistd::geteuid;
 
-const STAND_INS: &str = "/var/tmp";
-
 /// The directory itself, or the one that stands in for it.
 pub(crate) fn reachable(directory: &Path) -> PathBuf {
     let directory = absolute(directory).unwrap_or_else(|_| directory.to_owned());
@@ -26,7 +24,7 @@ pub(crate) fn reachable(directory: &Path) -> PathBuf {
     }
     let mut hasher = DefaultHasher::new();
     directory.hash(&mut hasher);
-    Path::new(STAND_INS).join(format!("orderflow-{:016x}", hasher.finish()))
+    Path::new("/var/tmp").join(format!("orderflow-{:016x}", hasher.finish()))
 }
 
 /// Makes the directory, or the one that stands in for it, if it is not there; tells which.
@@ -36,8 +34,9 @@ pub(crate) fn make(directory: &Path) -> anyhow::Result<PathBuf> {
     for missing in missing.collect::<Vec<_>>().into_iter().rev() {
         make_one(missing).with_context(|| format!("cannot make {}", missing.display()))?;
     }
-    if reachable.starts_with(STAND_INS) && !directory.starts_with(STAND_INS) {
+    if absolute(directory).is_ok_and(|own| own != reachable) {
         ensure_ours(&reachable)?;
+        let_pass(&reachable).with_context(|| format!("cannot open {}", reachable.display()))?;
     }
     Ok(reachable)
 }
@@ -65,11 +64,15 @@ fn is_open_to_others(directory: &Path) -> bool {
 
 fn make_one(directory: &Path) -> io::Result<()> {
     match fs::create_dir(directory) {
-        // The umask may have taken more away than nobody can do without.
-        Ok(()) => fs::set_permissions(directory, fs::Permissions::from_mode(0o755)),
+        Ok(()) => let_pass(directory),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// The umask may have taken more away than nobody can do without.
+fn let_pass(directory: &Path) -> io::Result<()> {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))
 }
 
 /// Who can write to our programs can have us run others, and a link can lead anywhere.
@@ -86,8 +89,6 @@ fn ensure_ours(directory: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
-
     use std::{
         fs,
         os::unix::fs::{PermissionsExt, chown, symlink},

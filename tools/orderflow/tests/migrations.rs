@@ -4,7 +4,6 @@
 
 use std::fs;
 
-use futures_util::future::try_join_all;
 use migrate::Role;
 use orderflow::{
     artifacts::Artifacts,
@@ -98,7 +97,7 @@ async fn an_empty_password_is_refused() {
 }
 
 #[tokio::test]
-async fn many_at_once_get_on_and_show_no_password() {
+async fn a_password_that_somebody_else_is_setting_is_set_again_and_not_shown() {
     let directory = tempfile::tempdir().unwrap();
     let options = Options {
         directory: directory.path().join("postgres"),
@@ -109,29 +108,45 @@ async fn many_at_once_get_on_and_show_no_password() {
     let log = log_file(&options.directory);
     let artifacts = Artifacts::fetch().unwrap();
     let server = Postgres::start(&artifacts, options).await.unwrap();
-    let admin = server.admin_url();
+    let (url, roles) = (server.admin_url(), server.roles());
+    migrate::up(&url, &roles).await.unwrap();
     for statement in [
         "ALTER SYSTEM SET log_statement = 'all'",
         "SELECT pg_reload_conf()",
-        "CREATE DATABASE one",
-        "CREATE DATABASE two",
     ] {
-        run(&admin, statement).await.unwrap();
+        run(&url, statement).await.unwrap();
     }
 
-    let roles = server.roles();
-    let urls = ["one", "two"].map(|database| server.url("postgres", database));
-    let all = (0..8)
-        .flat_map(|_| &urls)
-        .map(|url| migrate::up(url, &roles));
-    try_join_all(all).await.unwrap();
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    let mut setting = other.begin().await.unwrap();
+    let set = "ALTER ROLE orders PASSWORD 'another'";
+    sqlx::query(set).execute(&mut *setting).await.unwrap();
+    let second = async {
+        wait_until_somebody_waits(&url).await;
+        setting.commit().await.unwrap();
+    };
+    let (first, ()) = tokio::join!(migrate::up(&url, &roles), second);
+    first.unwrap();
 
+    run(&server.url("orders", "postgres"), "SELECT 1")
+        .await
+        .unwrap();
     let log = fs::read_to_string(log).unwrap();
-    assert!(
-        log.contains("CREATE TABLE orders.orders"),
-        "statements are logged"
-    );
+    assert!(log.contains("tuple concurrently updated"), "it was met");
+    assert!(log.contains(set), "statements are logged");
     for role in &roles {
         assert!(!log.contains(&role.password), "{} in the log", role.name);
+    }
+}
+
+async fn wait_until_somebody_waits(url: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)";
+    while !sqlx::query_scalar::<_, bool>(waits)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+    {
+        tokio::task::yield_now().await;
     }
 }
