@@ -49,7 +49,7 @@ FROM base AS migrate
 COPY --from=build /programs/migrate /usr/local/bin/
 ENTRYPOINT ["migrate"]
 
-FROM base AS viewer
+FROM base AS trace-viewer
 COPY --from=build /programs/trace-viewer /usr/local/bin/
 ENTRYPOINT ["trace-viewer"]
 
