@@ -1,12 +1,14 @@
-//! `orderflow up | down | status | logs | trace | dlq`.
+//! `orderflow up | down | status | logs | trace | dlq | chaos`.
 //!
 //! `up` starts a supervisor in the background and follows it until all is ready. The supervisor is
 //! the parent of everything else; what it knows stands in a file, which is all that the other
 //! commands read. They find out whether it lives by the lock that it holds.
 
+mod chaos;
 mod dlq;
 mod down;
 mod elsewhere;
+mod faults;
 mod follow;
 mod home;
 mod identity;
@@ -77,6 +79,11 @@ enum Command {
     },
     /// Look at messages that could not be handled, and send them again
     Dlq(dlq::Arguments),
+    /// Let something go wrong, on purpose, and see what becomes of an order
+    Chaos {
+        #[arg(value_enum)]
+        story: chaos::Story,
+    },
     /// What runs in the background; `up` starts it
     #[command(hide = true)]
     Supervise {
@@ -122,6 +129,7 @@ async fn obey(command: Command) -> anyhow::Result<ExitCode> {
         Command::Down { volumes } => down::run(&Home::find()?, volumes).await?,
         Command::Status { json, .. } => return status::run(&Home::find()?, json).await,
         Command::Logs { part } => logs::run(&Home::find()?, part.as_deref())?,
+        Command::Chaos { story } => chaos::run(Home::find()?, story).await?,
         Command::Supervise { broker } => supervisor::run(Home::find()?, broker).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -44,7 +44,7 @@ impl Service {
     /// # Errors
     /// It ends instead, or is not ready within a minute; the end of its log says why.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let process = launch(&options).await?;
+        let process = launch(&options, &[]).await?;
         Ok(Self { options, process })
     }
 
@@ -92,8 +92,16 @@ impl Service {
     /// # Errors
     /// As with [`Service::start`].
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.start_again_with(&[]).await
+    }
+
+    /// The same, with further variables for this one time.
+    ///
+    /// # Errors
+    /// As with [`Service::start`].
+    pub async fn start_again_with(&mut self, further: &[Variable]) -> anyhow::Result<()> {
         self.process.kill();
-        self.process = launch(&self.options).await?;
+        self.process = launch(&self.options, further).await?;
         Ok(())
     }
 
@@ -128,12 +136,12 @@ pub async fn says_yes(url: &str) -> bool {
     answer.is_ok_and(|answer| answer.status().is_success())
 }
 
-async fn launch(options: &Options) -> anyhow::Result<Process> {
+async fn launch(options: &Options, further: &[Variable]) -> anyhow::Result<Process> {
     let mut command = Command::new(&options.program);
     if !options.inherits {
         command.env_clear();
     }
-    let variables = options.variables.iter();
+    let variables = options.variables.iter().chain(further);
     command.envs(variables.map(|(name, value)| (name, value)));
     let mut process = Process::spawn(Spawn {
         name: options.name,

@@ -177,7 +177,8 @@ fn wanted(
     Ok(all.into_iter().filter(is_new).collect())
 }
 
-fn trace_id(letter: &DeadLetter) -> Option<String> {
+/// The trace that a letter belongs to.
+pub(super) fn trace_id(letter: &DeadLetter) -> Option<String> {
     use messaging::carrier::HeaderExtractor;
     use opentelemetry::propagation::Extractor;
     let headers = HeaderExtractor(letter.message().headers()?);

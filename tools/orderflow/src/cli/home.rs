@@ -92,8 +92,8 @@ impl Home {
     /// Removes what was put there, and nothing else.
     pub(crate) fn remove(&self) -> anyhow::Result<()> {
         let database = postgres::data_directory(&self.0.join("postgres"));
-        for path in
-            ["postgres", "kafka", "logs", "state.json", "lock"].map(|name| self.0.join(name))
+        for path in ["postgres", "kafka", "logs", "faults", "state.json", "lock"]
+            .map(|name| self.0.join(name))
         {
             remove(&path)?;
         }

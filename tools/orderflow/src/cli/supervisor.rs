@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BrokerKind,
+    faults::Faults,
     home::{Home, PORTS},
     journal::{Journal, Part, Phase},
     watch::{Child, watch},
@@ -28,6 +29,9 @@ pub(crate) async fn run(home: Home, broker: BrokerKind) -> anyhow::Result<()> {
     let _ = setsid();
     let _lock = lock(&home).await?;
     let journal = Arc::new(Journal::begin(&home, broker));
+    let faults = Faults::of(&home);
+    // Those of a story that was killed, with the system that it was played on.
+    faults.forget()?;
     let stop = CancellationToken::new();
     tokio::spawn(cancel_when_asked(stop.clone())?);
 
@@ -37,7 +41,7 @@ pub(crate) async fn run(home: Home, broker: BrokerKind) -> anyhow::Result<()> {
     };
     match started {
         Ok(stack) => {
-            let supervised = supervise(stack, &journal, &stop);
+            let supervised = supervise(stack, &journal, &faults, &stop);
             LocalSet::new().run_until(supervised).await;
         }
         Err(error) => {
@@ -115,9 +119,17 @@ fn note(home: Home, journal: Arc<Journal>) -> impl FnMut(Progress<'_>) + Send + 
 }
 
 /// Looks after everything until the end, then ends those first that need the others.
-async fn supervise(stack: Stack, journal: &Arc<Journal>, stop: &CancellationToken) {
+async fn supervise(
+    stack: Stack,
+    journal: &Arc<Journal>,
+    faults: &Faults,
+    stop: &CancellationToken,
+) {
     let (services, broker, postgres) = stack.into_parts();
-    let watch = |child: Child| spawn_local(watch(child, Arc::clone(journal), stop.clone()));
+    let watch = |child: Child| {
+        let journal = Arc::clone(journal);
+        spawn_local(watch(child, journal, faults.clone(), stop.clone()))
+    };
     let mut watched: Vec<JoinHandle<Child>> = vec![watch(Child::Postgres(Box::new(postgres)))];
     let _memory = match broker {
         Broker::Kafka(kafka) => {

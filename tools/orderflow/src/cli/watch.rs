@@ -6,7 +6,10 @@ use orderflow::{kafka::Kafka, postgres::Postgres, process::Process, services::Se
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{Journal, PartPhase};
+use super::{
+    faults::Faults,
+    journal::{Journal, PartPhase},
+};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -38,11 +41,14 @@ impl Child {
         }
     }
 
-    async fn start_again(&mut self) -> anyhow::Result<()> {
+    async fn start_again(&mut self, faults: &Faults) -> anyhow::Result<()> {
         match self {
             Self::Postgres(postgres) => postgres.start_again().await,
             Self::Kafka(kafka) => kafka.start_again().await,
-            Self::Service(service) => service.start_again().await,
+            Self::Service(service) => {
+                let variables = faults.variables(service.name());
+                service.start_again_with(&variables).await
+            }
         }
     }
 
@@ -71,6 +77,7 @@ impl Child {
 pub(crate) async fn watch(
     mut child: Child,
     journal: Arc<Journal>,
+    faults: Faults,
     stop: CancellationToken,
 ) -> Child {
     let mut pause = FIRST_PAUSE;
@@ -79,10 +86,11 @@ pub(crate) async fn watch(
         let look_after = async {
             let status = child.ended().await;
             eprintln!("{} has ended: {status}", child.name());
-            if since.elapsed() > LONG_LIFE {
+            // Who was asked to end has not died at all.
+            if status.success() || since.elapsed() > LONG_LIFE {
                 pause = FIRST_PAUSE;
             }
-            revive(&mut child, &mut pause, &journal).await;
+            revive(&mut child, &mut pause, &journal, &faults).await;
         };
         tokio::select! {
             () = look_after => {}
@@ -91,7 +99,7 @@ pub(crate) async fn watch(
     }
 }
 
-async fn revive(child: &mut Child, pause: &mut Duration, journal: &Journal) {
+async fn revive(child: &mut Child, pause: &mut Duration, journal: &Journal, faults: &Faults) {
     let name = child.name();
     loop {
         journal.change_part(name, |part| {
@@ -99,9 +107,12 @@ async fn revive(child: &mut Child, pause: &mut Duration, journal: &Journal) {
             part.process = None;
         });
         sleep(*pause).await;
+        while faults.is_kept_away(name) {
+            sleep(LOOK_EVERY).await;
+        }
         *pause = (*pause * 2).min(LONGEST_PAUSE);
         journal.change_part(name, |part| part.restarts += 1);
-        match child.start_again().await {
+        match child.start_again(faults).await {
             Ok(()) => break,
             Err(error) => eprintln!("{name} could not be started again: {error:#}"),
         }
