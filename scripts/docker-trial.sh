@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tries the system of docker-compose.yml for real: from nothing to an order's trace in Jaeger, with a
 # service killed and the collector away under load, and back to nothing. Removes its data at the end.
+# With E2E=yes the end-to-end test of a trace runs against this Jaeger, too; that needs Rust, Java and Maven.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -70,6 +71,14 @@ scripts/docker.sh up
 say "Twenty orders"
 orders 20 0.1
 expect_whole_trace "$(awk '$2 == "confirmed" { print $3; exit }' "$log")"
+
+if [[ ${E2E:-} == yes ]]; then
+    say "The end-to-end test, with its spans in this Jaeger"
+    address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' \
+        "$(docker compose ps --quiet jaeger)")
+    E2E_JAEGER_OTLP_ENDPOINT=http://$address:4317 E2E_JAEGER_QUERY_URL=$jaeger \
+        cargo test --locked --package e2e one_trace
+fi
 
 say "The worker crashes under load"
 (sleep 2; crash worker) &
