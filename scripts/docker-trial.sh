@@ -70,7 +70,7 @@ scripts/docker.sh up
 
 say "Twenty orders"
 orders 20 0.1
-expect_whole_trace "$(awk '$2 == "confirmed" { print $3; exit }' "$log")"
+expect_whole_trace "$(last_trace)"
 
 if [[ ${E2E:-} == yes ]]; then
     say "The end-to-end test, with its spans in this Jaeger"
@@ -91,7 +91,7 @@ docker compose stop otel-collector
 orders 60 0.4
 wait $!
 orders 5 0.1
-expect_whole_trace "$(awk '$2 == "confirmed" { print $3; exit }' "$log")"
+expect_whole_trace "$(last_trace)"
 
 say "What each takes"
 docker stats --no-stream --format 'table {{.Name}}\t{{.MemUsage}}'

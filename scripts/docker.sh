@@ -67,7 +67,7 @@ END
 }
 
 down() {
-    need_engine ""
+    if [ -e "$mark" ]; then need_engine ", since it was started with one"; else need_engine ""; fi
     # Without them nothing of the file is read, not even what is to be removed.
     make_passwords
     docker compose --profile tools down --remove-orphans
