@@ -9,9 +9,14 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, ChildStdout, Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
+
+/// No end takes longer than this: eight seconds for the drain, two for the spans.
+const LIMIT: Duration = Duration::from_secs(60);
 
 const POSTGRES_URL: (&str, &str) = ("POSTGRES_URL", "postgres://user:secret@127.0.0.1:1/none");
 
@@ -161,6 +166,11 @@ impl Running {
 
     /// Waits for its end: exit code, and what it had left to say.
     fn end(mut self) -> (Option<i32>, String) {
+        let late = Instant::now() + LIMIT;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < late, "it does not end");
+            sleep(Duration::from_millis(10));
+        }
         let mut rest = String::new();
         self.log.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap().code(), rest)

@@ -6,6 +6,7 @@
 //! - [`reads`]: what is asked for leaves traces as well, and they are nobody's order;
 //! - [`bad_input`]: what is refused, how, and that it changes nothing.
 
+mod database;
 mod support;
 
 mod apart;

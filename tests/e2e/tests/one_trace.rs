@@ -290,6 +290,11 @@ gateway SERVER POST /orders  201
 
 /// The whole trace of an order of one item.
 pub(crate) fn confirmed(item: &str, placed: &Placed) -> String {
+    placed_and(&handled(item), placed)
+}
+
+/// What the worker does for an order of one item.
+pub(crate) fn handled(item: &str) -> String {
     let processed = "
         worker CONSUMER process order.created  linked
           worker CLIENT POST http://inventory/stock/{item}/reserve  200
@@ -308,7 +313,7 @@ pub(crate) fn confirmed(item: &str, placed: &Placed) -> String {
               email CLIENT INSERT email.transport
               email CLIENT UPDATE email.mails
     ";
-    placed_and(&processed.replace("{item}", item), placed)
+    processed.replace("{item}", item)
 }
 
 /// The order's own id, where a URL has it.

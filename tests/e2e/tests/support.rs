@@ -21,7 +21,7 @@ use e2e::{
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// Far more than anything takes: a test that fails by it fails, and does not hang.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 /// How often something is looked at that doesn't tell of its changes.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 

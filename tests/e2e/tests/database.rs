@@ -1,0 +1,156 @@
+//! What the services have written down, and what must be true of it at any rate.
+
+use std::collections::{HashMap, HashSet};
+
+use e2e::shop::Shop;
+use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
+
+use crate::support::eventually;
+
+/// A mail: the order and what the mail says of it.
+pub(crate) type Mail = (String, String);
+
+/// The database of a shop, for who may see everything.
+pub(crate) struct Database {
+    url: String,
+}
+
+impl Database {
+    pub(crate) fn of(shop: &Shop) -> Self {
+        Self {
+            url: shop.stack.database_url("postgres"),
+        }
+    }
+
+    /// Some rows; an error if the server can't be asked at the moment.
+    pub(crate) async fn rows(&self, query: &'static str) -> Result<Vec<PgRow>, String> {
+        let rows = async {
+            let mut connection = PgConnection::connect(&self.url).await?;
+            let rows = sqlx::query(query).fetch_all(&mut connection).await?;
+            connection.close().await?;
+            Ok(rows)
+        };
+        rows.await.map_err(|error: sqlx::Error| error.to_string())
+    }
+
+    /// The status of every order.
+    pub(crate) async fn statuses(&self) -> Result<HashMap<String, String>, String> {
+        let rows = self
+            .rows("SELECT id::text, status FROM orders.orders")
+            .await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// Waits until all of these orders have this status, and all adds up.
+    pub(crate) async fn expect_settled(&self, orders: &[String], status: &str) {
+        let settled = eventually(async || {
+            let statuses = self.statuses().await?;
+            let of = |id: &String| statuses.get(id).map(String::as_str);
+            let others: Vec<_> = orders.iter().filter(|id| of(id) != Some(status)).collect();
+            if !others.is_empty() {
+                return Err(format!("{} are not {status}: {others:?}", others.len()));
+            }
+            self.expect_to_add_up(&HashSet::new()).await
+        });
+        settled.await.unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
+
+    /// The invariants: whatever happened, when all has come to rest there is nothing to complain about.
+    /// Only of these mails there may be two.
+    pub(crate) async fn expect_to_add_up(&self, doubled: &HashSet<Mail>) -> Result<(), String> {
+        let mut wrong = Vec::new();
+        for (what, query) in INVARIANTS {
+            for row in self.rows(query).await? {
+                wrong.push(format!("{what}: {}", row.get::<String, _>(0)));
+            }
+        }
+        for mail in self.mails(DOUBLED).await?.difference(doubled) {
+            wrong.push(format!("this mail was sent twice: {mail:?}"));
+        }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(wrong.join("\n"))
+        }
+    }
+
+    async fn mails(&self, query: &'static str) -> Result<HashSet<Mail>, String> {
+        let rows = self.rows(query).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// All that is in any table, to be compared.
+    pub(crate) async fn everything(&self) -> Vec<String> {
+        let rows = self
+            .rows(EVERYTHING)
+            .await
+            .expect("a database that answers");
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+}
+
+/// What must not be, with the rows in which it is.
+const INVARIANTS: [(&str, &str); 7] = [
+    (
+        "stock was lost, or came from nowhere",
+        "SELECT item_id || ' ' || available || ' + ' || reserved
+         FROM inventory.items
+         WHERE available + reserved <> CASE item_id WHEN 'ITEM-010' THEN 25 ELSE 1000000 END",
+    ),
+    (
+        "more or less is reserved than orders hold",
+        "SELECT item_id || ' ' || reserved || ' <> ' || coalesce(sum(quantity), 0)
+         FROM inventory.items
+         LEFT JOIN inventory.reservations USING (item_id)
+         WHERE state IS NULL OR state = 'reserved'
+         GROUP BY item_id, reserved HAVING reserved <> coalesce(sum(quantity), 0)",
+    ),
+    (
+        "a cancelled order holds stock",
+        "SELECT order_id || ' ' || item_id
+         FROM inventory.reservations JOIN orders.orders ON orders.id = order_id
+         WHERE state = 'reserved' AND status = 'cancelled'",
+    ),
+    (
+        "a confirmed order does not hold all that it is about",
+        "SELECT id || ' ' || order_items.item_id
+         FROM orders.orders JOIN orders.order_items ON id = order_items.order_id
+         LEFT JOIN inventory.reservations USING (order_id, item_id)
+         WHERE status = 'confirmed'
+         GROUP BY id, order_items.item_id, reservations.quantity, state
+         HAVING state IS DISTINCT FROM 'reserved' OR reservations.quantity <> sum(order_items.quantity)",
+    ),
+    (
+        "the mail that tells of an order's status is missing",
+        "SELECT orders.id || ' ' || status FROM orders.orders
+         WHERE status <> 'pending' AND NOT EXISTS (
+             SELECT FROM email.transport WHERE order_id = orders.id
+             AND kind = CASE status WHEN 'cancelled' THEN 'cancellation' ELSE 'confirmation' END
+         )",
+    ),
+    (
+        "an order got a mail that is not true",
+        "SELECT order_id || ' ' || kind || ' but ' || coalesce(status, 'no order')
+         FROM email.transport LEFT JOIN orders.orders ON orders.id = order_id
+         WHERE status IS NULL
+         OR kind <> CASE status WHEN 'cancelled' THEN 'cancellation' ELSE 'confirmation' END",
+    ),
+    (
+        "an event is still waiting to be sent",
+        "SELECT key FROM orders.outbox",
+    ),
+];
+
+const DOUBLED: &str = "SELECT order_id::text, kind FROM email.transport
+    GROUP BY order_id, kind HAVING count(*) > 1";
+
+const EVERYTHING: &str = "
+    SELECT 'orders ' || row FROM orders.orders AS row
+    UNION ALL SELECT 'order_items ' || row FROM orders.order_items AS row
+    UNION ALL SELECT 'outbox ' || row FROM orders.outbox AS row
+    UNION ALL SELECT 'idempotency_keys ' || row FROM orders.idempotency_keys AS row
+    UNION ALL SELECT 'items ' || row FROM inventory.items AS row
+    UNION ALL SELECT 'reservations ' || row FROM inventory.reservations AS row
+    UNION ALL SELECT 'mails ' || row FROM email.mails AS row
+    UNION ALL SELECT 'transport ' || row FROM email.transport AS row
+    ORDER BY 1";
