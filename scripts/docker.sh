@@ -36,6 +36,14 @@ make_passwords() {
     )
 }
 
+# The collector has no health check that the engine could run, and is ready a moment after its start.
+await_status() {
+    for _ in 1 2 3 4 5 6 7 8 9; do
+        if docker compose run --rm orderflow status >/dev/null 2>&1; then break; fi
+    done
+    docker compose run --rm orderflow status
+}
+
 up() {
     need_engine ", or run make local-up, which needs none"
     make_passwords
@@ -45,9 +53,7 @@ up() {
     echo "Building the images; the first time this takes some minutes and fetches up to 1 GB."
     docker compose --profile tools build
     docker compose up --detach --wait --remove-orphans
-    # The collector is ready a moment after it has started.
-    if ! docker compose run --rm orderflow status >/dev/null 2>&1; then sleep 2; fi
-    docker compose run --rm orderflow status
+    await_status
     cat <<END
 
 OrderFlow is up in Docker, after $(($(date +%s) - started)) s.
