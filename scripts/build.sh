@@ -12,10 +12,11 @@ if ! [ -x "${CARGO_TARGET_DIR:-target}/local/orderflow" ]; then
 fi
 
 # Without a terminal cargo has no progress bar, and the largest crates take a while. The loop ends with
-# this script, however that ends.
+# this script, however that ends, and takes its nap along.
 started=$(date +%s)
 still_building() {
-    while sleep 15 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+    trap 'kill $nap; exit' TERM
+    while sleep 15 >/dev/null 2>&1 & nap=$!; wait $nap && kill -0 $$ 2>/dev/null; do
         echo "Still building after $(($(date +%s) - started)) s."
     done
 }
