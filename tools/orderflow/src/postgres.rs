@@ -204,8 +204,8 @@ fn spawn(programs: &Path, directory: &Path, port: u16, durable: bool) -> anyhow:
         // The path of a socket may be 107 bytes long at most; nobody needs one.
         "unix_socket_directories=",
         "max_connections=200",
+        // Without, a commit is still with the system, which outlives a crash of the server.
         &format!("fsync={durable}"),
-        &format!("synchronous_commit={durable}"),
     ] {
         command.arg("-c").arg(setting);
     }
