@@ -8,12 +8,14 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 # The sources are looked at where they are. What cargo fetches and compiles stays with the builder in
-# caches of its own, so that after a change only what depends on it is compiled again.
+# caches of its own, so that after a change only our own crates are compiled again. Those always: cargo
+# goes by the times of files, and another checkout's may be older than what was made from this one.
 RUN --mount=type=bind,target=. \
     --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/target,sharing=locked \
-    CARGO_TARGET_DIR=/target CARGO_PROFILE_RELEASE_STRIP=symbols \
-    cargo build --locked --release --workspace --bins \
+    export CARGO_TARGET_DIR=/target CARGO_PROFILE_RELEASE_STRIP=symbols \
+    && cargo clean --locked --release --workspace \
+    && cargo build --locked --release --workspace --bins \
     && mkdir /programs \
     && cd /target/release \
     && cp gateway orders worker inventory email migrate trace-viewer orderflow /programs
