@@ -50,6 +50,10 @@ build: prerequisites ## Build the services and tools as all-up runs them
 test: prerequisites ## Run every test; nothing needs to be running
 	cargo test --locked --workspace
 
+.PHONY: test-chaos
+test-chaos: prerequisites ## Kill and duplicate at random for CHAOS_SECONDS (600), at CHAOS_RATE orders a second (50)
+	cargo test --locked -p e2e --test e2e -- --ignored --nocapture chaos::
+
 .PHONY: check
 check: check-format check-clippy check-docs check-spelling check-dependencies check-scripts check-package ## Everything short of the tests: format, lints, docs, spelling, dependencies
 

@@ -25,6 +25,13 @@ enum Is {
 }
 use Is::{AnyText, Count, Int, Seconds};
 
+/// What orders does before it knows which order it is about.
+const BEFORE_THE_ORDER: [&str; 3] = [
+    "BEGIN",
+    "SELECT set_config",
+    "INSERT orders.idempotency_keys",
+];
+
 /// Attributes by name.
 type Table = Vec<(&'static str, Is)>;
 
@@ -195,11 +202,11 @@ fn table(span: &Span, spans: &[Span], about: &About<'_>) -> Table {
     if span.status != Status::Unset {
         table.push(("error.type", AnyText));
     }
-    // The gateway learns the order's id from the answer, when its call is over; and orders makes it
-    // when it has begun.
+    // The gateway learns the order's id from the answer, when its call is over; and orders knows it
+    // when it has begun, and a key, if there is one, has no order yet.
     let too_early = match span.service.as_str() {
         "gateway" => span.kind == Kind::Client,
-        "orders" => span.name == "BEGIN",
+        "orders" => BEFORE_THE_ORDER.contains(&span.name.as_str()),
         _ => false,
     };
     if let Some(order) = about.order.filter(|_| !too_early) {

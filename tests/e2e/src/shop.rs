@@ -14,6 +14,7 @@ use orderflow::{
 };
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::{jaeger::Jaeger, receiver::Receiver};
 
@@ -31,6 +32,7 @@ pub struct Shop {
     /// The same spans, as others answer them.
     pub viewers: Vec<Jaeger>,
     places: Places,
+    programs: Binaries,
 }
 
 /// How a shop is to be opened.
@@ -38,6 +40,7 @@ pub struct Opening {
     directory: PathBuf,
     builder: Builder,
     with_viewer: bool,
+    profile: &'static str,
 }
 
 impl Shop {
@@ -58,6 +61,7 @@ impl Shop {
             directory,
             builder,
             with_viewer: false,
+            profile: "dev",
         })
     }
 
@@ -71,6 +75,24 @@ impl Shop {
     #[must_use]
     pub fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// Runs the tool for those who look after the system, to its end.
+    ///
+    /// # Errors
+    /// It fails; the message is what it says.
+    pub async fn orderflow(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(self.programs.path("orderflow")?)
+            .args(arguments)
+            .env("KAFKA_BROKERS", self.stack.brokers())
+            .env("OTEL_TRACES_EXPORTER", "otlp")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", self.receiver.endpoint())
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "orderflow {arguments:?}: {said}");
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
@@ -87,6 +109,13 @@ impl Opening {
     #[must_use]
     pub fn with_viewers(mut self) -> Self {
         self.with_viewer = true;
+        self
+    }
+
+    /// Runs executables that are optimized: for load.
+    #[must_use]
+    pub fn optimized(mut self) -> Self {
+        self.profile = "local";
         self
     }
 
@@ -113,9 +142,11 @@ impl Opening {
             }
         }
         // To try executables that were built otherwise, or with a mistake made on purpose.
-        if let Ok(directory) = env::var("E2E_BINARIES") {
-            self.builder = self.builder.binaries(Binaries::In(directory.into()));
-        }
+        let programs = match env::var("E2E_BINARIES") {
+            Ok(directory) => Binaries::In(directory.into()),
+            Err(_) => Binaries::build(self.profile).await?,
+        };
+        self.builder = self.builder.binaries(programs.clone());
         let receiver = Receiver::start(&collectors)?;
         let stack = self.builder.otlp(receiver.endpoint(), "grpc").start().await;
         let stack = stack.with_context(|| format!("see {}", self.directory.display()))?;
@@ -128,6 +159,7 @@ impl Opening {
             receiver,
             viewers,
             places,
+            programs,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use e2e::shop::Shop;
+use e2e::shop::{Placed, Shop};
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 
 use crate::support::eventually;
@@ -41,6 +41,29 @@ impl Database {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
+    /// Waits until these orders are there, whatever has become of them, none of all is undecided, and all
+    /// adds up. Only of these mails there may be two.
+    pub(crate) async fn expect_at_rest(&self, orders: &[Placed], doubled: &HashSet<Mail>) {
+        let at_rest = eventually(async || {
+            let pending = self.rows(PENDING).await?;
+            if !pending.is_empty() {
+                let ids: Vec<String> = pending.iter().map(|row| row.get(0)).collect();
+                return Err(format!("{} are pending: {ids:?}", ids.len()));
+            }
+            let statuses = self.statuses().await?;
+            let ids = orders.iter().map(|order| &order.id);
+            let lost: Vec<_> = ids.filter(|id| !statuses.contains_key(*id)).collect();
+            if !lost.is_empty() {
+                return Err(format!(
+                    "{} were accepted and are lost: {lost:?}",
+                    lost.len()
+                ));
+            }
+            self.expect_to_add_up(doubled).await
+        });
+        at_rest.await.unwrap_or_else(|wrong| panic!("{wrong}"));
+    }
+
     /// Waits until all of these orders have this status, and all adds up.
     pub(crate) async fn expect_settled(&self, orders: &[String], status: &str) {
         let settled = eventually(async || {
@@ -64,7 +87,7 @@ impl Database {
                 wrong.push(format!("{what}: {}", row.get::<String, _>(0)));
             }
         }
-        for mail in self.mails(DOUBLED).await?.difference(doubled) {
+        for mail in self.doubled_mails().await?.difference(doubled) {
             wrong.push(format!("this mail was sent twice: {mail:?}"));
         }
         if wrong.is_empty() {
@@ -72,6 +95,29 @@ impl Database {
         } else {
             Err(wrong.join("\n"))
         }
+    }
+
+    /// The mails of which nobody knows whether they are out.
+    pub(crate) async fn mails_in_flight(&self) -> Result<HashSet<Mail>, String> {
+        self.mails("SELECT order_id::text, kind FROM email.mails WHERE state = 'sending'")
+            .await
+    }
+
+    /// The mails that were sent more than once.
+    pub(crate) async fn doubled_mails(&self) -> Result<HashSet<Mail>, String> {
+        self.mails(DOUBLED).await
+    }
+
+    /// Leaves one of each mail: two of the same are told of once.
+    pub(crate) async fn forget_doubled_mails(&self) {
+        let forgotten = self.rows(FORGET_DOUBLED).await;
+        forgotten.expect("a database that answers");
+    }
+
+    /// A number.
+    pub(crate) async fn count(&self, query: &'static str) -> Result<i64, String> {
+        let rows = self.rows(query).await?;
+        Ok(rows.first().map_or(0, |row| row.get(0)))
     }
 
     async fn mails(&self, query: &'static str) -> Result<HashSet<Mail>, String> {
@@ -89,8 +135,10 @@ impl Database {
     }
 }
 
+const PENDING: &str = "SELECT id::text FROM orders.orders WHERE status = 'pending'";
+
 /// What must not be, with the rows in which it is.
-const INVARIANTS: [(&str, &str); 7] = [
+const INVARIANTS: [(&str, &str); 8] = [
     (
         "stock was lost, or came from nowhere",
         "SELECT item_id || ' ' || available || ' + ' || reserved
@@ -121,6 +169,14 @@ const INVARIANTS: [(&str, &str); 7] = [
          HAVING state IS DISTINCT FROM 'reserved' OR reservations.quantity <> sum(order_items.quantity)",
     ),
     (
+        "an order was cancelled although all that it is about was there",
+        "SELECT id::text FROM orders.orders
+         WHERE status = 'cancelled' AND NOT EXISTS (
+             SELECT FROM orders.order_items LEFT JOIN inventory.items USING (item_id)
+             WHERE order_id = id AND (available IS NULL OR item_id = 'ITEM-010')
+         )",
+    ),
+    (
         "the mail that tells of an order's status is missing",
         "SELECT orders.id || ' ' || status FROM orders.orders
          WHERE status <> 'pending' AND NOT EXISTS (
@@ -143,6 +199,10 @@ const INVARIANTS: [(&str, &str); 7] = [
 
 const DOUBLED: &str = "SELECT order_id::text, kind FROM email.transport
     GROUP BY order_id, kind HAVING count(*) > 1";
+
+const FORGET_DOUBLED: &str = "DELETE FROM email.transport USING email.transport AS earlier
+    WHERE transport.order_id = earlier.order_id AND transport.kind = earlier.kind
+    AND transport.id > earlier.id";
 
 const EVERYTHING: &str = "
     SELECT 'orders ' || row FROM orders.orders AS row

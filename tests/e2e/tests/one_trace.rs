@@ -176,51 +176,7 @@ async fn an_order_whose_mail_fails() {
     })
     .await;
     let placed = shop.customer().order(&[(1, "ITEM-001")]).await.unwrap();
-    let first = "
-        worker CONSUMER process order.created  linked ERROR 500 \"email answered 500\"
-          worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
-            inventory SERVER POST /stock/{item_id}/reserve  200
-              inventory CLIENT BEGIN
-              inventory CLIENT INSERT inventory.reservations
-              inventory CLIENT UPDATE inventory.items
-              inventory CLIENT COMMIT
-          worker CLIENT PATCH http://orders/orders/{id}/status  200
-            orders SERVER PATCH /orders/{id}/status  200
-              orders CLIENT UPDATE orders.orders
-              orders CLIENT SELECT orders.order_items
-          worker CLIENT POST http://email/send  500 ERROR 500
-            email SERVER POST /send  500 ERROR 500
-    ";
-    let again = "
-        worker CONSUMER process order.created  retry {n} linked ERROR 500 \"email answered 500\"
-          worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
-            inventory SERVER POST /stock/{item_id}/reserve  200
-              inventory CLIENT BEGIN
-              inventory CLIENT INSERT inventory.reservations
-              inventory CLIENT SELECT inventory.reservations
-              inventory CLIENT SELECT inventory.items
-          worker CLIENT PATCH http://orders/orders/{id}/status  200
-            orders SERVER PATCH /orders/{id}/status  200
-              orders CLIENT UPDATE orders.orders
-              orders CLIENT SELECT orders.orders
-              orders CLIENT SELECT orders.order_items
-          worker CLIENT POST http://email/send  500 ERROR 500
-            email SERVER POST /send  500 ERROR 500
-    ";
-    let dead_letter = "
-          worker PRODUCER send order.created.dlq
-    ";
-    let again = |n: u32| again.replace("{n}", &n.to_string());
-    let processed = [
-        first,
-        &again(1),
-        &again(2),
-        &again(3),
-        &again(4),
-        dead_letter,
-    ]
-    .concat();
-    expect_order(&shop, &placed, &placed_and(&processed, &placed)).await;
+    expect_order(&shop, &placed, &placed_and(&dead_lettered(), &placed)).await;
 }
 
 /// Fifty at once: each is in a trace of its own, with its own item, and none has a span of another.
@@ -314,6 +270,54 @@ pub(crate) fn handled(item: &str) -> String {
               email CLIENT UPDATE email.mails
     ";
     processed.replace("{item}", item)
+}
+
+/// What the worker does for an order of one item whose mail fails each time.
+pub(crate) fn dead_lettered() -> String {
+    let first = "
+        worker CONSUMER process order.created  linked ERROR 500 \"email answered 500\"
+          worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
+            inventory SERVER POST /stock/{item_id}/reserve  200
+              inventory CLIENT BEGIN
+              inventory CLIENT INSERT inventory.reservations
+              inventory CLIENT UPDATE inventory.items
+              inventory CLIENT COMMIT
+          worker CLIENT PATCH http://orders/orders/{id}/status  200
+            orders SERVER PATCH /orders/{id}/status  200
+              orders CLIENT UPDATE orders.orders
+              orders CLIENT SELECT orders.order_items
+          worker CLIENT POST http://email/send  500 ERROR 500
+            email SERVER POST /send  500 ERROR 500
+    ";
+    let again = "
+        worker CONSUMER process order.created  retry {n} linked ERROR 500 \"email answered 500\"
+          worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
+            inventory SERVER POST /stock/{item_id}/reserve  200
+              inventory CLIENT BEGIN
+              inventory CLIENT INSERT inventory.reservations
+              inventory CLIENT SELECT inventory.reservations
+              inventory CLIENT SELECT inventory.items
+          worker CLIENT PATCH http://orders/orders/{id}/status  200
+            orders SERVER PATCH /orders/{id}/status  200
+              orders CLIENT UPDATE orders.orders
+              orders CLIENT SELECT orders.orders
+              orders CLIENT SELECT orders.order_items
+          worker CLIENT POST http://email/send  500 ERROR 500
+            email SERVER POST /send  500 ERROR 500
+    ";
+    let dead_letter = "
+          worker PRODUCER send order.created.dlq
+    ";
+    let again = |n: u32| again.replace("{n}", &n.to_string());
+    [
+        first,
+        &again(1),
+        &again(2),
+        &again(3),
+        &again(4),
+        dead_letter,
+    ]
+    .concat()
 }
 
 /// The order's own id, where a URL has it.

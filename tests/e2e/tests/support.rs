@@ -9,6 +9,7 @@ use std::{
     fs::File,
     ops::{Deref, DerefMut},
     sync::OnceLock,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -27,6 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 static SHARED: OnceCell<Shop> = OnceCell::const_new();
 static TURN: Mutex<()> = Mutex::const_new(());
+static BREAKABLE: Mutex<Option<Shop>> = Mutex::const_new(None);
 /// Held until the process ends: another run in the same directories waits.
 static LOCK: OnceLock<File> = OnceLock::new();
 
@@ -53,6 +55,32 @@ pub(crate) async fn own(name: &str, change: impl FnOnce(Opening) -> Opening) -> 
     }
 }
 
+/// The shop for tests that break something in it, and leave it whole and at rest.
+pub(crate) struct Breakable {
+    shop: MutexGuard<'static, Option<Shop>>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// Waits for its turn with the shop in which things may be broken.
+pub(crate) async fn breakable() -> Breakable {
+    let turn = TURN.lock().await;
+    let mut shop = BREAKABLE.lock().await;
+    if shop.is_none() {
+        let opened = opening("breakable").open().await;
+        *shop = Some(opened.unwrap_or_else(|error| panic!("no shop: {error:#}")));
+    }
+    Breakable { shop, _turn: turn }
+}
+
+impl Drop for Breakable {
+    /// What a test that failed leaves behind is nothing to go on with.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            *self.shop = None;
+        }
+    }
+}
+
 fn opening(name: &str) -> Opening {
     let below = env!("CARGO_TARGET_TMPDIR");
     LOCK.get_or_init(|| {
@@ -74,6 +102,24 @@ impl Deref for Own {
 impl DerefMut for Own {
     fn deref_mut(&mut self) -> &mut Shop {
         &mut self.shop
+    }
+}
+
+impl Deref for Breakable {
+    type Target = Shop;
+
+    fn deref(&self) -> &Shop {
+        self.shop
+            .as_ref()
+            .expect("a shop for as long as this lives")
+    }
+}
+
+impl DerefMut for Breakable {
+    fn deref_mut(&mut self) -> &mut Shop {
+        self.shop
+            .as_mut()
+            .expect("a shop for as long as this lives")
     }
 }
 
@@ -116,6 +162,20 @@ pub(crate) async fn expect(shop: &Shop, expected: &Expected<'_>) {
         })
         .await
         .unwrap_or_else(|difference| expected.fail(viewer.url(), &difference));
+    }
+}
+
+/// Waits until the spans of a trace hang together like this, whatever is said of each.
+pub(crate) async fn expect_tree(shop: &Shop, trace: &str, tree: &str) {
+    let expected = Forest::parse(tree);
+    let mut found = "nothing has arrived".to_owned();
+    let wanted = shop.receiver.wait_for(LIMIT, |traces| {
+        let tree = Forest::of(traces.get(trace)?, |span| line(span, shop.places()));
+        found = difference(&expected, &tree);
+        (tree == expected).then_some(())
+    });
+    if wanted.await.is_none() {
+        panic!("trace {trace}:\n{found}");
     }
 }
 

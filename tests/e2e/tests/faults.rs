@@ -1,0 +1,131 @@
+//! What holds when things are killed, stopped, sent twice or make no sense.
+//!
+//! Each test is a promise, and breaks something for real. Afterwards all that runs again comes to
+//! rest, and then the database must add up (`database.rs` says what that means) and the traces must
+//! tell what happened.
+//!
+//! - [`broker`]: orders are placed while Kafka is down;
+//! - [`twice`]: what is asked for or delivered again has no second effect;
+//! - [`waits`]: whoever is away or slow is waited for;
+//! - [`dead_letters`]: what can't be handled is kept, with its reason, and handled later;
+//! - [`kills`]: any process dies at any moment;
+//! - [`stops`]: whoever is asked to end finishes what it has begun.
+
+mod broker;
+mod dead_letters;
+pub(crate) mod kills;
+mod stops;
+mod twice;
+mod waits;
+
+use std::collections::HashSet;
+
+use e2e::{
+    receiver::Traces,
+    shop::{Placed, Shop},
+    trace::{Span, Status},
+};
+
+use crate::support::LIMIT;
+
+/// What the worker does for an order of one item that was handled before: the same questions, to no
+/// further effect. To be completed with the number of the attempt.
+const HANDLED_AGAIN: &str = "
+        worker CONSUMER process order.created {retry} linked
+          worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
+            inventory SERVER POST /stock/{item_id}/reserve  200
+              inventory CLIENT BEGIN
+              inventory CLIENT INSERT inventory.reservations
+              inventory CLIENT SELECT inventory.reservations
+              inventory CLIENT SELECT inventory.items
+          worker CLIENT PATCH http://orders/orders/{id}/status  200
+            orders SERVER PATCH /orders/{id}/status  200
+              orders CLIENT UPDATE orders.orders
+              orders CLIENT SELECT orders.orders
+              orders CLIENT SELECT orders.order_items
+          worker CLIENT POST http://email/send  202
+            email SERVER POST /send  202
+              email CLIENT INSERT email.mails
+              email CLIENT SELECT email.mails
+";
+
+/// Where every order comes through, from the click to the mail: whose span, of which name.
+const WAY: [(&str, &str); 5] = [
+    ("gateway", "POST /orders"),
+    ("orders", "send order.created"),
+    ("worker", "process order.created"),
+    ("inventory", "POST /stock/{item_id}/reserve"),
+    ("email", "POST /send"),
+];
+
+/// Waits until the trace of each order leads from the click to the mail. The spans of these services
+/// may be missing.
+async fn expect_traces(shop: &Shop, orders: &[Placed], without: &[&str]) {
+    expect_all(shop, orders, |spans| {
+        let steps = WAY.iter().filter(|(service, _)| !without.contains(service));
+        let is_there = |(service, name): &&(&str, &str)| {
+            let mut spans = spans.iter();
+            spans.any(|span| {
+                (&span.service, &span.name) == (&(*service).to_owned(), &(*name).to_owned())
+                    && span.status == Status::Unset
+            })
+        };
+        steps
+            .filter(|step| !is_there(step))
+            .map(|step| format!("{step:?} is missing"))
+            .collect()
+    })
+    .await;
+}
+
+/// Waits until the trace of each order leads from the click to the mail, and has no holes: no span
+/// without its parent, no call that has not arrived, no message that nobody handled.
+async fn expect_whole_traces(shop: &Shop, orders: &[Placed]) {
+    expect_traces(shop, orders, &[]).await;
+    expect_all(shop, orders, |spans| {
+        let ids: HashSet<_> = spans.iter().map(|span| &span.id).collect();
+        let parents: HashSet<_> = spans
+            .iter()
+            .filter_map(|span| span.parent.as_ref())
+            .collect();
+        let is_hole = |span: &&Span| {
+            let has_arrived = parents.contains(&span.id) || !leads_on(span);
+            let has_parent = span.parent.as_ref().is_none_or(|id| ids.contains(id));
+            !has_arrived || !has_parent
+        };
+        let holes = spans.iter().filter(is_hole);
+        holes.map(|span| format!("a hole at {span:?}")).collect()
+    })
+    .await;
+}
+
+/// Whether somebody else must have a span below this one.
+fn leads_on(span: &Span) -> bool {
+    let answered = span.attribute("http.response.status_code").is_some();
+    let called = span.attribute("url.full").is_some();
+    (called && answered) || span.name == "send order.created"
+}
+
+/// Waits until there is nothing to complain about in the trace of any of these orders.
+async fn expect_all(shop: &Shop, orders: &[Placed], complaints: impl Fn(&[Span]) -> Vec<String>) {
+    let mut wrong = Vec::new();
+    let all_well = shop.receiver.wait_for(LIMIT, |traces: &Traces| {
+        let spans = |order: &Placed| traces.get(&order.trace).map_or(&[][..], Vec::as_slice);
+        wrong = orders
+            .iter()
+            .flat_map(|order| {
+                let complaints = complaints(spans(order)).into_iter();
+                complaints.map(|what| format!("order {}, trace {}: {what}", order.id, order.trace))
+            })
+            .collect();
+        wrong.is_empty().then_some(())
+    });
+    let is_well = all_well.await.is_some();
+    assert!(is_well, "{}", wrong.join("\n"));
+}
+
+/// What the worker does for a handled order once more, as its `retry`th attempt if it is counted.
+fn handled_again(retry: Option<u32>) -> String {
+    let retry = retry.map_or_else(String::new, |count| format!("retry {count}"));
+    HANDLED_AGAIN.replace("{retry}", &retry)
+}

@@ -1,0 +1,132 @@
+//! Any process is killed at any moment, alone or with another one. When all is up again, every order
+//! that was accepted is confirmed or cancelled, stock adds up, and everybody got one mail.
+//!
+//! Only of the mails that were in flight there may be two, see `email/src/mailer.rs`. And a killed
+//! service takes spans with it: those that were open, and those not exported yet. The trace leads from
+//! the click to the mail all the same.
+
+use std::collections::HashSet;
+
+use e2e::shop::Shop;
+
+use super::expect_traces;
+use crate::{
+    database::{Database, Mail},
+    load::Load,
+    support::{breakable, eventually},
+};
+
+const ORDERS_EACH_SECOND: u32 = 20;
+/// All that can be killed, in the order in which it is started again.
+pub(crate) const PARTS: [&str; 7] = [
+    "PostgreSQL",
+    "Kafka",
+    "orders",
+    "inventory",
+    "email",
+    "worker",
+    "gateway",
+];
+
+#[tokio::test]
+async fn gateway() {
+    nothing_is_lost_with(&["gateway"]).await;
+}
+
+#[tokio::test]
+async fn orders() {
+    nothing_is_lost_with(&["orders"]).await;
+}
+
+#[tokio::test]
+async fn worker() {
+    nothing_is_lost_with(&["worker"]).await;
+}
+
+#[tokio::test]
+async fn inventory() {
+    nothing_is_lost_with(&["inventory"]).await;
+}
+
+#[tokio::test]
+async fn email() {
+    nothing_is_lost_with(&["email"]).await;
+}
+
+#[tokio::test]
+async fn postgres() {
+    nothing_is_lost_with(&["PostgreSQL"]).await;
+}
+
+#[tokio::test]
+async fn kafka() {
+    nothing_is_lost_with(&["Kafka"]).await;
+}
+
+#[tokio::test]
+async fn orders_and_kafka() {
+    nothing_is_lost_with(&["orders", "Kafka"]).await;
+}
+
+#[tokio::test]
+async fn worker_and_email() {
+    nothing_is_lost_with(&["worker", "email"]).await;
+}
+
+#[tokio::test]
+async fn inventory_and_postgres() {
+    nothing_is_lost_with(&["inventory", "PostgreSQL"]).await;
+}
+
+async fn nothing_is_lost_with(killed: &[&str]) {
+    let mut shop = breakable().await;
+    let mut load = Load::start(shop.customer(), ORDERS_EACH_SECOND);
+    load.goes_on_for(20).await;
+    for part in killed {
+        kill(&mut shop, part);
+    }
+    load.goes_on_for(20).await;
+    let doubled = start_again(&mut shop, killed).await;
+    load.goes_on_for(20).await;
+
+    let orders = load.end().await;
+    let database = Database::of(&shop);
+    database.expect_at_rest(&orders.accepted, &doubled).await;
+    expect_traces(&shop, &orders.accepted, killed).await;
+    database.forget_doubled_mails().await;
+}
+
+/// Ends a part as a crash would.
+pub(crate) fn kill(shop: &mut Shop, part: &str) {
+    match part {
+        "PostgreSQL" => shop.stack.postgres().kill(),
+        "Kafka" => shop.stack.kafka().kill(),
+        service => shop.stack.service(service).kill(),
+    }
+}
+
+/// Starts again what was killed. Answers with the mails of which two may come of it.
+pub(crate) async fn start_again(shop: &mut Shop, killed: &[&str]) -> HashSet<Mail> {
+    let mut in_flight = HashSet::new();
+    for part in PARTS.into_iter().filter(|part| killed.contains(part)) {
+        if part == "email" {
+            in_flight = mails_in_flight(shop).await;
+        }
+        let started = match part {
+            "PostgreSQL" => shop.stack.postgres().start_again().await,
+            "Kafka" => shop.stack.kafka().start_again().await,
+            service => shop.stack.service(service).start_again().await,
+        };
+        started.unwrap_or_else(|error| panic!("{part} does not start again: {error:#}"));
+        if part == "PostgreSQL" {
+            in_flight = mails_in_flight(shop).await;
+        }
+    }
+    in_flight
+}
+
+async fn mails_in_flight(shop: &Shop) -> HashSet<Mail> {
+    let database = Database::of(shop);
+    let mails = eventually(async || database.mails_in_flight().await).await;
+    mails.unwrap_or_else(|wrong| panic!("{wrong}"))
+}
