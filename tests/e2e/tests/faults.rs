@@ -28,27 +28,6 @@ use e2e::{
 
 use crate::support::LIMIT;
 
-/// What the worker does for an order of one item that was handled before: the same questions, to no
-/// further effect. To be completed with the number of the attempt.
-const HANDLED_AGAIN: &str = "
-        worker CONSUMER process order.created {retry} linked
-          worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
-            inventory SERVER POST /stock/{item_id}/reserve  200
-              inventory CLIENT BEGIN
-              inventory CLIENT INSERT inventory.reservations
-              inventory CLIENT SELECT inventory.reservations
-              inventory CLIENT SELECT inventory.items
-          worker CLIENT PATCH http://orders/orders/{id}/status  200
-            orders SERVER PATCH /orders/{id}/status  200
-              orders CLIENT UPDATE orders.orders
-              orders CLIENT SELECT orders.orders
-              orders CLIENT SELECT orders.order_items
-          worker CLIENT POST http://email/send  202
-            email SERVER POST /send  202
-              email CLIENT INSERT email.mails
-              email CLIENT SELECT email.mails
-";
-
 /// Where every order comes through, from the click to the mail: whose span, of which name.
 const WAY: [(&str, &str); 5] = [
     ("gateway", "POST /orders"),
@@ -66,8 +45,7 @@ async fn expect_traces(shop: &Shop, orders: &[Placed], without: &[&str]) {
         let is_there = |(service, name): &&(&str, &str)| {
             let mut spans = spans.iter();
             spans.any(|span| {
-                (&span.service, &span.name) == (&(*service).to_owned(), &(*name).to_owned())
-                    && span.status == Status::Unset
+                span.service == *service && span.name == *name && span.status == Status::Unset
             })
         };
         steps
@@ -122,10 +100,4 @@ async fn expect_all(shop: &Shop, orders: &[Placed], complaints: impl Fn(&[Span])
     });
     let is_well = all_well.await.is_some();
     assert!(is_well, "{}", wrong.join("\n"));
-}
-
-/// What the worker does for a handled order once more, as its `retry`th attempt if it is counted.
-fn handled_again(retry: Option<u32>) -> String {
-    let retry = retry.map_or_else(String::new, |count| format!("retry {count}"));
-    HANDLED_AGAIN.replace("{retry}", &retry)
 }

@@ -9,7 +9,6 @@ use rdkafka::{
     producer::FutureRecord,
 };
 
-use super::handled_again;
 use crate::{
     database::Database,
     one_trace::{dead_lettered, placed_and},
@@ -137,29 +136,48 @@ async fn a_replay_goes_on_in_the_orders_trace() {
     Database::of(&shop)
         .expect_settled(&order, "confirmed")
         .await;
-    let mailed = handled_again(Some(5)).replace(
-        "email CLIENT SELECT email.mails",
-        "email CLIENT INSERT email.transport
-              email CLIENT UPDATE email.mails",
-    );
-    let replayed = |processed: &str| {
-        format!(
-            "        orderflow PRODUCER send order.created\n{}",
-            indented(processed, 2)
-        )
-    };
-    let replays = [replayed(&mailed), replayed(&handled_again(Some(5)))].concat();
-    let tree = format!("{}\n{}", dead_lettered(), indented(&replays, 4));
-    expect_order(&shop, &placed, &placed_and(&tree, &placed)).await;
+    let replays = "
+            orderflow PRODUCER send order.created
+              worker CONSUMER process order.created  retry 5 linked
+                worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
+                  inventory SERVER POST /stock/{item_id}/reserve  200
+                    inventory CLIENT BEGIN
+                    inventory CLIENT INSERT inventory.reservations
+                    inventory CLIENT SELECT inventory.reservations
+                    inventory CLIENT SELECT inventory.items
+                worker CLIENT PATCH http://orders/orders/{id}/status  200
+                  orders SERVER PATCH /orders/{id}/status  200
+                    orders CLIENT UPDATE orders.orders
+                    orders CLIENT SELECT orders.orders
+                    orders CLIENT SELECT orders.order_items
+                worker CLIENT POST http://email/send  202
+                  email SERVER POST /send  202
+                    email CLIENT INSERT email.mails
+                    email CLIENT INSERT email.transport
+                    email CLIENT UPDATE email.mails
+            orderflow PRODUCER send order.created
+              worker CONSUMER process order.created  retry 5 linked
+                worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
+                  inventory SERVER POST /stock/{item_id}/reserve  200
+                    inventory CLIENT BEGIN
+                    inventory CLIENT INSERT inventory.reservations
+                    inventory CLIENT SELECT inventory.reservations
+                    inventory CLIENT SELECT inventory.items
+                worker CLIENT PATCH http://orders/orders/{id}/status  200
+                  orders SERVER PATCH /orders/{id}/status  200
+                    orders CLIENT UPDATE orders.orders
+                    orders CLIENT SELECT orders.orders
+                    orders CLIENT SELECT orders.order_items
+                worker CLIENT POST http://email/send  202
+                  email SERVER POST /send  202
+                    email CLIENT INSERT email.mails
+                    email CLIENT SELECT email.mails
+    ";
+    let processed = [&dead_lettered(), replays].join("\n");
+    expect_order(&shop, &placed, &placed_and(&processed, &placed)).await;
     let letters = topic.dead_letters().await.unwrap();
     let of_order = letters
         .iter()
         .filter(|letter| order_of(letter) == Some(&placed.id));
     assert_eq!(of_order.count(), 1, "nothing was given up again");
-}
-
-/// The same, so many levels of two spaces further down.
-fn indented(tree: &str, spaces: usize) -> String {
-    let lines = tree.lines().map(|line| format!("{:spaces$}{line}\n", ""));
-    lines.collect()
 }

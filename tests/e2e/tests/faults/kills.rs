@@ -13,7 +13,8 @@ use super::expect_traces;
 use crate::{
     database::{Database, Mail},
     load::Load,
-    support::{breakable, eventually},
+    one_trace::placed_and,
+    support::{breakable, eventually, expect_tree},
 };
 
 const ORDERS_EACH_SECOND: u32 = 20;
@@ -76,6 +77,61 @@ async fn worker_and_email() {
 #[tokio::test]
 async fn inventory_and_postgres() {
     nothing_is_lost_with(&["inventory", "PostgreSQL"]).await;
+}
+
+/// The worker dies when it has confirmed the order and asks for the mail, which email has not begun with.
+/// Its `process` span was open, and is lost: what was done in it stands beside the rest, in the same
+/// trace. The second delivery is complete.
+#[tokio::test]
+async fn what_is_left_of_a_trace() {
+    let mut shop = breakable().await;
+    shop.stack.service("email").pause();
+    let placed = shop.customer().order(&[(1, "ITEM-001")]).await.unwrap();
+    let first_delivery = "
+worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
+  inventory SERVER POST /stock/{item_id}/reserve  200
+    inventory CLIENT BEGIN
+    inventory CLIENT INSERT inventory.reservations
+    inventory CLIENT UPDATE inventory.items
+    inventory CLIENT COMMIT
+worker CLIENT PATCH http://orders/orders/{id}/status  200
+  orders SERVER PATCH /orders/{id}/status  200
+    orders CLIENT UPDATE orders.orders
+    orders CLIENT SELECT orders.order_items
+";
+    let before = placed_and(first_delivery, &placed);
+    expect_tree(&shop, &placed.trace, &before).await;
+    let killed = ["worker", "email"];
+    for part in killed {
+        kill(&mut shop, part);
+    }
+    assert_eq!(start_again(&mut shop, &killed).await, HashSet::new());
+
+    let second_delivery = "
+        worker CONSUMER process order.created  linked
+          worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
+            inventory SERVER POST /stock/{item_id}/reserve  200
+              inventory CLIENT BEGIN
+              inventory CLIENT INSERT inventory.reservations
+              inventory CLIENT SELECT inventory.reservations
+              inventory CLIENT SELECT inventory.items
+          worker CLIENT PATCH http://orders/orders/{id}/status  200
+            orders SERVER PATCH /orders/{id}/status  200
+              orders CLIENT UPDATE orders.orders
+              orders CLIENT SELECT orders.orders
+              orders CLIENT SELECT orders.order_items
+          worker CLIENT POST http://email/send  202
+            email SERVER POST /send  202
+              email CLIENT INSERT email.mails
+              email CLIENT INSERT email.transport
+              email CLIENT UPDATE email.mails
+";
+    let after = [second_delivery, first_delivery].concat();
+    expect_tree(&shop, &placed.trace, &placed_and(&after, &placed)).await;
+    let order = [placed.id];
+    Database::of(&shop)
+        .expect_settled(&order, "confirmed")
+        .await;
 }
 
 async fn nothing_is_lost_with(killed: &[&str]) {

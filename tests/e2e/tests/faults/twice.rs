@@ -4,7 +4,6 @@ use e2e::shop::{Answer, Customer, Placed, order_of};
 use futures_util::future::join_all;
 use reqwest::Method;
 
-use super::handled_again;
 use crate::{
     database::Database,
     one_trace::{confirmed, handled, placed_and},
@@ -69,12 +68,26 @@ async fn a_message_that_comes_again_changes_nothing() {
     }
     topic.expect_waiting(0).await;
     assert_eq!(database.everything().await, before);
-    let processed = [
-        handled("ITEM-001"),
-        handled_again(None),
-        handled_again(None),
-    ];
-    let tree = placed_and(&processed.concat(), &good);
+    let again = "
+        worker CONSUMER process order.created  linked
+          worker CLIENT POST http://inventory/stock/ITEM-001/reserve  200
+            inventory SERVER POST /stock/{item_id}/reserve  200
+              inventory CLIENT BEGIN
+              inventory CLIENT INSERT inventory.reservations
+              inventory CLIENT SELECT inventory.reservations
+              inventory CLIENT SELECT inventory.items
+          worker CLIENT PATCH http://orders/orders/{id}/status  200
+            orders SERVER PATCH /orders/{id}/status  200
+              orders CLIENT UPDATE orders.orders
+              orders CLIENT SELECT orders.orders
+              orders CLIENT SELECT orders.order_items
+          worker CLIENT POST http://email/send  202
+            email SERVER POST /send  202
+              email CLIENT INSERT email.mails
+              email CLIENT SELECT email.mails
+    ";
+    let processed = [&handled("ITEM-001"), again, again].join("\n");
+    let tree = placed_and(&processed, &good);
     expect_tree(&shop, &good.trace, &tree).await;
 }
 
