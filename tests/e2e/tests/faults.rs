@@ -45,7 +45,9 @@ async fn expect_traces(shop: &Shop, orders: &[Placed], without: &[&str]) {
         let is_there = |(service, name): &&(&str, &str)| {
             let mut spans = spans.iter();
             spans.any(|span| {
-                span.service == *service && span.name == *name && span.status == Status::Unset
+                // The gateway's answer may have been that it got none.
+                let well = span.status == Status::Unset || span.service == "gateway";
+                span.service == *service && span.name == *name && well
             })
         };
         steps

@@ -1,12 +1,16 @@
 //! Customers who order all the time, whatever happens behind the door.
+//!
+//! Who gets no answer, or an error, asks again with the same `Idempotency-Key`, until the order is
+//! accepted. So at the end there must be exactly one order for each of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use e2e::shop::{Customer, Placed};
+use reqwest::Method;
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet},
-    time::interval,
+    time::{Instant, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +28,9 @@ const BASKETS: [&[(i64, &str)]; 8] = [
     &[(1, "ITEM-001"), (1, "ITEM-009")],
 ];
 
+/// How long a customer waits before asking again.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// Orders that are placed at a steady rate, until their end.
 pub(crate) struct Load {
     answered: watch::Receiver<usize>,
@@ -34,10 +41,10 @@ pub(crate) struct Load {
 /// What became of the wish to place them.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
-    /// Answered with 201: none of these may be lost.
+    /// Answered with 201, at first or at last: these, and no others.
     pub(crate) accepted: Vec<Placed>,
-    /// Answered otherwise, or not at all: there may be an order, or not.
-    pub(crate) failed: Vec<anyhow::Error>,
+    /// What was answered before that, or why nothing was.
+    pub(crate) failures: Vec<anyhow::Error>,
 }
 
 impl Load {
@@ -79,34 +86,50 @@ async fn place(
     tell: watch::Sender<usize>,
     end: CancellationToken,
 ) -> Orders {
-    let mut orders = Orders::default();
-    let mut on_their_way = JoinSet::new();
+    let tell = Arc::new(tell);
+    let mut customers = JoinSet::new();
     let mut clock = interval(every);
-    let mut baskets = BASKETS.into_iter().cycle();
-    while !end.is_cancelled() {
-        tokio::select! {
-            _ = clock.tick() => {
-                let (customer, basket) = (customer.clone(), baskets.next().unwrap_or_default());
-                on_their_way.spawn(async move { customer.order(basket).await });
-            }
-            Some(answer) = on_their_way.join_next() => {
-                orders.add(answer.expect("a customer who does not panic"));
-                tell.send_modify(|answered| *answered += 1);
-            }
-            () = end.cancelled() => {}
+    for basket in BASKETS.into_iter().cycle() {
+        if end.run_until_cancelled(clock.tick()).await.is_none() {
+            break;
         }
+        customers.spawn(insist(customer.clone(), basket, Arc::clone(&tell)));
     }
-    for answer in on_their_way.join_all().await {
-        orders.add(answer);
+    let mut orders = Orders::default();
+    for (placed, failures) in customers.join_all().await {
+        orders.accepted.push(placed);
+        orders.failures.extend(failures);
     }
     orders
 }
 
-impl Orders {
-    fn add(&mut self, answer: anyhow::Result<Placed>) {
+/// Asks until the order is accepted.
+async fn insist(
+    customer: Customer,
+    basket: &[(i64, &str)],
+    tell: Arc<watch::Sender<usize>>,
+) -> (Placed, Vec<anyhow::Error>) {
+    let key = format!("{:032x}", rand::random::<u128>());
+    let mut failures = Vec::new();
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let request = customer.request(Method::POST, "/orders");
+        let request = request.header("idempotency-key", &key);
+        let answer = customer.place(request, basket).await;
+        tell.send_modify(|answered| *answered += 1);
         match answer {
-            Ok(placed) => self.accepted.push(placed),
-            Err(error) => self.failed.push(error),
+            Ok(placed) => return (where_it_was_placed(placed), failures),
+            Err(error) => failures.push(error),
         }
+        assert!(Instant::now() < deadline, "never accepted: {failures:?}");
+        sleep(PAUSE).await;
     }
+}
+
+/// An order that was accepted at an earlier attempt, whose answer was lost, was placed in the trace of
+/// that one.
+fn where_it_was_placed(mut placed: Placed) -> Placed {
+    let trace = placed.answer.body["trace_id"].as_str();
+    placed.trace = trace.expect("a trace").to_owned();
+    placed
 }

@@ -1,5 +1,5 @@
 //! Any process is killed at any moment, alone or with another one. When all is up again, every order
-//! that was accepted is confirmed or cancelled, stock adds up, and everybody got one mail.
+//! that was accepted is there once and confirmed or cancelled, stock adds up, and everybody got one mail.
 //!
 //! Only of the mails that were in flight there may be two, see `email/src/mailer.rs`. And a killed
 //! service takes spans with it: those that were open, and those not exported yet. The trace leads from
@@ -7,7 +7,9 @@
 
 use std::collections::HashSet;
 
-use e2e::shop::Shop;
+use e2e::shop::{Placed, Shop};
+use messaging::Message;
+use rdkafka::producer::FutureRecord;
 
 use super::expect_traces;
 use crate::{
@@ -15,6 +17,7 @@ use crate::{
     load::Load,
     one_trace::placed_and,
     support::{breakable, eventually, expect_tree},
+    topic::{PARTITIONS, TOPIC, Topic},
 };
 
 const ORDERS_EACH_SECOND: u32 = 20;
@@ -101,6 +104,7 @@ worker CLIENT PATCH http://orders/orders/{id}/status  200
 ";
     let before = placed_and(first_delivery, &placed);
     expect_tree(&shop, &placed.trace, &before).await;
+    others_are_done(&shop, &placed).await;
     let killed = ["worker", "email"];
     for part in killed {
         kill(&mut shop, part);
@@ -134,8 +138,21 @@ worker CLIENT PATCH http://orders/orders/{id}/status  200
         .await;
 }
 
+/// A message in another partition is given up, and the worker has told Kafka so: that of this order is
+/// all that it has not done.
+async fn others_are_done(shop: &Shop, placed: &Placed) {
+    let topic = Topic::at(shop.stack.brokers());
+    let message = topic.message_of(&placed.id).await;
+    let another = (message.partition() + 1) % PARTITIONS;
+    let poison = FutureRecord::to(TOPIC).partition(another);
+    topic.send(poison.payload(&b"no order"[..])).await;
+    topic.expect_waiting(1).await;
+}
+
 async fn nothing_is_lost_with(killed: &[&str]) {
     let mut shop = breakable().await;
+    let database = Database::of(&shop);
+    let before = database.statuses().await.unwrap_or_default().len();
     let mut load = Load::start(shop.customer(), ORDERS_EACH_SECOND);
     load.goes_on_for(20).await;
     for part in killed {
@@ -146,8 +163,13 @@ async fn nothing_is_lost_with(killed: &[&str]) {
     load.goes_on_for(20).await;
 
     let orders = load.end().await;
-    let database = Database::of(&shop);
     database.expect_at_rest(&orders.accepted, &doubled).await;
+    let after = database.statuses().await.unwrap_or_default().len();
+    assert_eq!(
+        after - before,
+        orders.accepted.len(),
+        "one for each customer"
+    );
     expect_traces(&shop, &orders.accepted, killed).await;
     database.forget_doubled_mails().await;
 }
