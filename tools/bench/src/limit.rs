@@ -15,7 +15,6 @@ use ::messaging::{
 };
 use clap::Args;
 use domain::OrderId;
-use hdrhistogram::Histogram;
 use orderflow::{
     artifacts::Artifacts,
     kafka::{self, Kafka},
@@ -29,6 +28,7 @@ use tokio::{
 
 use crate::{
     disk::Disk,
+    load::histogram,
     measure::at_least_one,
     report::{Cell, Report},
     stage::Place,
@@ -183,7 +183,7 @@ impl Row {
             let (machine, pool) = (Arc::clone(machine), pool.clone());
             working.spawn(self.what.again_and_again(machine, pool, begun + time));
         }
-        let mut times = Histogram::<u64>::new(3)?;
+        let mut times = histogram()?;
         while let Some(done) = working.join_next().await {
             for time in done?? {
                 times.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));

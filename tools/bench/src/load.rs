@@ -16,8 +16,8 @@ use tokio::{
 
 use crate::shop::{Customer, Items, Placed};
 
-/// Three digits of every time that is recorded.
-const DIGITS: u8 = 3;
+/// Longer than anybody waits, in microseconds.
+const LONGEST: u64 = 60_000_000;
 
 /// How orders come.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +74,7 @@ impl Answers {
         Ok(Self {
             placed: Vec::new(),
             errors: 0,
-            waits: Histogram::new(DIGITS)?,
+            waits: histogram()?,
             took: Duration::ZERO,
         })
     }
@@ -99,6 +99,11 @@ impl Answers {
         self.waits.add(other.waits)?;
         Ok(())
     }
+}
+
+/// For times in microseconds, of which three digits are kept.
+pub(crate) fn histogram() -> anyhow::Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, LONGEST, 3)?)
 }
 
 async fn closed(

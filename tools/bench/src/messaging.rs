@@ -191,6 +191,7 @@ impl Bench {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             .set("queued.max.messages.kbytes", "4096")
+            .set("fetch.queue.backoff.ms", "5")
             .create()?;
         consumer.subscribe(&[topic])?;
         let count = self.count;

@@ -24,6 +24,9 @@ pub(crate) struct Programs {
     /// Takes those in this directory and builds none.
     #[arg(long)]
     binaries: Option<PathBuf>,
+    /// Sets a variable of every service, as `NAME=value`: to see what turning a knob does.
+    #[arg(long = "env", value_parser = variable)]
+    variables: Vec<(String, String)>,
 }
 
 /// A place for data on disk; emptied at the end, PostgreSQL's own place too.
@@ -37,6 +40,7 @@ pub(crate) struct Stage {
     pub(crate) stack: Stack,
     binaries: Binaries,
     collector: String,
+    variables: Vec<(String, String)>,
     // Dropped last, when nobody writes there any more.
     place: Place,
 }
@@ -111,8 +115,12 @@ impl Stage {
                 format!("http://127.0.0.1:{port}")
             }
         };
+        for (variable, value) in &programs.variables {
+            builder = builder.env_everywhere(variable, value);
+        }
         Ok(Self {
             replicas: Vec::new(),
+            variables: programs.variables.clone(),
             stack: builder.otlp(&collector, "grpc").start().await?,
             binaries,
             collector,
@@ -169,6 +177,8 @@ impl Stage {
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc".to_owned()),
             own,
         ];
+        let variables = variables.map(|(variable, value)| (variable.to_owned(), value));
+        let variables = variables.into_iter().chain(self.variables.clone());
         let number = self.replicas.len();
         let replica = Service::start(Options {
             name,
@@ -176,8 +186,8 @@ impl Stage {
             port,
             inherits: false,
             variables: variables
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .to_vec(),
+                .map(|(variable, value)| (variable, value.into()))
+                .collect(),
             log: self.place.path().join(format!("logs/{name}-{number}.log")),
         });
         let replica = replica.await?;
@@ -185,4 +195,9 @@ impl Stage {
         self.replicas.push(replica);
         Ok(url)
     }
+}
+
+fn variable(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("must look like NAME=value")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
