@@ -5,7 +5,7 @@
 //! partition has a number of its own: who finishes a message of an assignment that is over changes
 //! nothing, because its offset is no longer ours to store.
 //!
-//! The lock is held for a few instructions, but by [`Ledger::drain`], which gives it up as it waits.
+//! The lock is held for a few instructions; who waits for something to finish gives it up meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -205,6 +205,13 @@ impl Ledger {
         advanced.collect()
     }
 
+    /// Waits, for a bounded time, until there is room for another message.
+    pub(crate) fn wait_for_room(&self, at_most: Duration) {
+        let full = |state: &mut State| state.in_hand >= self.capacity;
+        let waited = self.finished.wait_timeout_while(self.lock(), at_most, full);
+        drop(waited);
+    }
+
     /// Which partitions are to be paused and which resumed since the last call: all are paused when
     /// there is no room, until a quarter of it is free again; one whose window is full by itself.
     pub(crate) fn flow(&self) -> Flow {
@@ -338,6 +345,23 @@ mod tests {
             ledger.start(ticket).unwrap();
             ledger.finish(ticket);
         }
+    }
+
+    #[test]
+    fn room_is_waited_for_until_one_is_finished_or_the_time_is_over() {
+        let ledger = Ledger::new("orders", 2);
+        ledger.assign(&[0]);
+        ledger.wait_for_room(Duration::MAX);
+        let first = ledger.take(0, 0).unwrap();
+        ledger.take(0, 1).unwrap();
+        ledger.start(first).unwrap();
+        ledger.wait_for_room(Duration::from_millis(1));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| ledger.wait_for_room(Duration::from_secs(60)));
+            ledger.finish(first);
+            waiting.join().unwrap();
+        });
+        assert!(ledger.flow().pause.is_empty());
     }
 
     #[test]

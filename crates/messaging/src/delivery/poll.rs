@@ -1,7 +1,9 @@
 //! A thread that polls librdkafka, and does so whatever else happens.
 //!
 //! A consumer that does not poll for `max.poll.interval.ms` is thrown out of its group. So polling
-//! never waits for handling: when enough is in hand, partitions are paused and polled all the same.
+//! never waits long for handling: when enough is in hand, and stays so, partitions are paused and
+//! polled all the same. At first it does wait, since pausing is dear: what was fetched ahead is thrown
+//! away, and librdkafka may take a second to fetch again.
 //! It is a thread and no task because librdkafka calls back from within `poll` when the group takes
 //! partitions away, and there we wait for what runs, which would block the async runtime.
 
@@ -19,13 +21,19 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{lanes::Taken, ledger::Ledger};
+use super::{
+    lanes::Taken,
+    ledger::{Flow, Ledger},
+};
 use crate::{ConsumerConfig, Error, client};
 
 /// How long one poll waits for a message; also how late, at most, an offset is stored.
 const POLL: Duration = Duration::from_millis(100);
 /// The same while messages are held back, so that they go on soon after there is room.
 const POLL_WHILE_PAUSED: Duration = Duration::from_millis(5);
+/// How long room for another message is waited for before partitions are paused. Nothing else is
+/// heard meanwhile, so it is short beside what rebalancing may take.
+const WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
 /// How long a rebalance waits for handlers that run.
 const DRAIN_ON_REVOKE: Duration = Duration::from_secs(5);
 
@@ -59,6 +67,9 @@ impl Poller {
             .set("topic.metadata.refresh.interval.ms", "1000")
             // Bounds what librdkafka fetches ahead of us, for each partition.
             .set("queued.max.messages.kbytes", "4096")
+            // And once that bound is reached, soon goes on: the default is to look again after a
+            // second, however soon there is room.
+            .set("fetch.queue.backoff.ms", "5")
             .clone();
         let context = Context {
             ledger: Arc::clone(&ledger),
@@ -101,6 +112,7 @@ impl Poller {
                 None => {}
             }
             store_offsets(&self.kafka, &self.ledger);
+            self.ledger.wait_for_room(WAIT_FOR_ROOM);
             wait = self.hold_back_or_go_on();
         }
         self.leave();
@@ -125,6 +137,17 @@ impl Poller {
     /// Pauses and resumes partitions as the ledger wants it; says how long the next poll may wait.
     fn hold_back_or_go_on(&self) -> Duration {
         let flow = self.ledger.flow();
+        if !flow.pause.is_empty() || !flow.resume.is_empty() {
+            self.pause_and_resume(&flow);
+        }
+        if flow.held_back {
+            POLL_WHILE_PAUSED
+        } else {
+            POLL
+        }
+    }
+
+    fn pause_and_resume(&self, flow: &Flow) {
         let topic = self.ledger.topic();
         let changed = self
             .kafka
@@ -132,11 +155,6 @@ impl Poller {
             .and_then(|()| self.kafka.resume(&partition_list(topic, &flow.resume)));
         if let Err(error) = changed {
             warn!(%error, "partitions could not be paused or resumed");
-        }
-        if flow.held_back {
-            POLL_WHILE_PAUSED
-        } else {
-            POLL
         }
     }
 
@@ -164,17 +182,18 @@ fn survive(error: KafkaError) -> Result<(), Error> {
 }
 
 fn store_offsets(kafka: &BaseConsumer<Context>, ledger: &Ledger) {
-    let mut list = TopicPartitionList::new();
-    for (partition, next) in ledger.to_store() {
+    let advanced = ledger.to_store();
+    if advanced.is_empty() {
+        return;
+    }
+    let mut list = TopicPartitionList::with_capacity(advanced.len());
+    for (partition, next) in advanced {
         // Refused only for offsets that are no offsets; these come from the broker.
         if let Err(error) =
             list.add_partition_offset(ledger.topic(), partition, Offset::Offset(next))
         {
             error!(%error, partition, next, "an offset was refused");
         }
-    }
-    if list.count() == 0 {
-        return;
     }
     if let Err(error) = kafka.store_offsets(&list) {
         warn!(%error, "offsets were not stored; their messages may come again");
