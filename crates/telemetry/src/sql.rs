@@ -16,7 +16,7 @@ use opentelemetry_semantic_conventions::attribute::{
     ERROR_TYPE, SERVER_ADDRESS, SERVER_PORT,
 };
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Error, Postgres, Transaction};
+use sqlx::{Connection, Error, Postgres, Transaction};
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -32,6 +32,9 @@ const ROLLBACK: Statement = Statement {
     summary: "ROLLBACK",
     text: "ROLLBACK",
 };
+
+/// For how long after its last use a connection is taken to be alive.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// The port that needs no mention.
 const DEFAULT_PORT: u16 = 5432;
@@ -87,6 +90,17 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
+            // By default each acquire asks the server whether it is still there, one more round trip
+            // for every statement. What was in use a moment ago may be trusted.
+            .test_before_acquire(false)
+            .before_acquire(|connection, last| {
+                Box::pin(async move {
+                    if last.idle_for > TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(target);
         Ok(Self { pool, server })
     }
