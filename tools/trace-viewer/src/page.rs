@@ -45,7 +45,11 @@ pub(crate) fn router() -> Router {
 }
 
 fn file(content_type: &'static str, source: &'static str) -> MethodRouter {
-    let text = Bytes::from(without_notes(source));
+    let mut text = without_notes(source);
+    if content_type == CSS {
+        text = packed(text);
+    }
+    let text = Bytes::from(text);
     get(async move || {
         let headers = [
             (CONTENT_TYPE, content_type),
@@ -74,9 +78,34 @@ fn without_notes(source: &str) -> String {
     lean
 }
 
+/// A style sheet without the spaces that mean nothing; those between selectors do.
+fn packed(css: String) -> String {
+    let spaces = [
+        ("; }", "}"),
+        (" { ", "{"),
+        (" {", "{"),
+        (" }", "}"),
+        ("; ", ";"),
+        (": ", ":"),
+        (", ", ","),
+        ("\n", ""),
+    ];
+    let pack = |css: String, (from, to)| css.replace(from, to);
+    spaces.into_iter().fold(css, pack)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::without_notes;
+    use super::{packed, without_notes};
+
+    #[test]
+    fn spaces_go_that_mean_nothing() {
+        let css = ".a > .b:not(.c) .d, .e { color: red; margin: 0 -1px; }\n.f { top: calc(1px - 2px); }\n";
+        assert_eq!(
+            packed(css.to_owned()),
+            ".a > .b:not(.c) .d,.e{color:red;margin:0 -1px}.f{top:calc(1px - 2px)}"
+        );
+    }
 
     #[test]
     fn only_notes_are_left_out() {

@@ -2,10 +2,13 @@
 //!
 //! One browser at a time: each test opens its own, and two cores do not carry ten of them.
 
+mod axe;
+mod running;
 mod webdriver;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axe::assert_open_to_all;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use webdriver::Browser;
@@ -505,4 +508,58 @@ async fn ten_thousand_spans_are_drawn_a_screen_at_a_time() {
         .until("document.querySelector('#row-9999')")
         .await;
     page.browser.assert_no_complaints().await;
+}
+
+#[tokio::test]
+async fn nobody_is_kept_out() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    for (size, scheme) in [(WIDE, "light"), (NARROW, "dark")] {
+        let Some(page) = Page::open(size).await else {
+            return;
+        };
+        let browser = &page.browser;
+        if scheme == "dark" {
+            browser.dark().await;
+        }
+        browser.go("/").await;
+        browser.until("document.querySelector('.traces tr')").await;
+        assert_open_to_all(browser, &format!("the list, {scheme}")).await;
+        page.go_to_order("replayed").await;
+        assert_open_to_all(browser, &format!("a trace, {scheme}")).await;
+        page.go_to_order("failed").await;
+        browser.click("button.errors").await;
+        browser
+            .until("document.querySelector('.details .fault')")
+            .await;
+        assert_open_to_all(browser, &format!("details, {scheme}")).await;
+        browser
+            .go("/order/0190e6a0-7b1e-7000-8000-000000000001")
+            .await;
+        browser
+            .until("document.querySelector('main').innerText")
+            .await;
+        assert_open_to_all(browser, &format!("an order without spans, {scheme}")).await;
+    }
+}
+
+/// How long it takes until something is seen is printed, and decides nothing.
+#[tokio::test]
+async fn the_page_is_small() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let Some(page) = Page::open(WIDE).await else {
+        return;
+    };
+    page.go_to_order("failed").await;
+    page.browser
+        .until("performance.getEntriesByName('first-contentful-paint').length")
+        .await;
+    let paint = "return performance.getEntriesByName('first-contentful-paint')[0].startTime";
+    let paint = page.browser.run(paint).await;
+    let size = page.browser.run(
+        "const files = performance.getEntriesByType('resource').filter(it => it.name.includes('/page/'));
+         return [...files, ...performance.getEntriesByType('navigation')].reduce((sum, it) => sum + it.decodedBodySize, 0)",
+    );
+    let size = size.await.as_u64().unwrap();
+    println!("{size} bytes, first seen after {paint} ms");
+    assert!((1..64_000).contains(&size), "{size} bytes");
 }

@@ -75,7 +75,10 @@ impl Browser {
     }
 
     pub(crate) async fn go(&self, path: &str) {
-        let url = format!("{}{path}", self.page);
+        self.go_to(&format!("{}{path}", self.page)).await;
+    }
+
+    pub(crate) async fn go_to(&self, url: &str) {
         self.command(Method::POST, "/url", json!({"url": url}))
             .await;
     }
