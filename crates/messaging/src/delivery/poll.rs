@@ -7,7 +7,10 @@
 //! It is a thread and no task because librdkafka calls back from within `poll` when the group takes
 //! partitions away, and there we wait for what runs, which would block the async runtime.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
@@ -27,8 +30,10 @@ use super::{
 };
 use crate::{ConsumerConfig, Error, client};
 
-/// How long one poll waits for a message; also how late, at most, an offset is stored.
+/// How long one poll waits for a message.
 const POLL: Duration = Duration::from_millis(100);
+/// How often offsets are stored: librdkafka commits them once in a second in any case.
+const STORE_EVERY: Duration = Duration::from_millis(100);
 /// The same while messages are held back, so that they go on soon after there is room.
 const POLL_WHILE_PAUSED: Duration = Duration::from_millis(5);
 /// How long room for another message is waited for before partitions are paused. Nothing else is
@@ -105,13 +110,17 @@ impl Poller {
     fn run(self, shutdown: &CancellationToken) -> Result<(), Error> {
         self.kafka.subscribe(&[self.ledger.topic()])?;
         let mut wait = POLL;
+        let mut stored = Instant::now();
         while !shutdown.is_cancelled() {
             match self.kafka.poll(wait) {
                 Some(Ok(message)) => self.take(&message),
                 Some(Err(error)) => survive(error)?,
                 None => {}
             }
-            store_offsets(&self.kafka, &self.ledger);
+            if stored.elapsed() >= STORE_EVERY {
+                store_offsets(&self.kafka, &self.ledger);
+                stored = Instant::now();
+            }
             self.ledger.wait_for_room(WAIT_FOR_ROOM);
             wait = self.hold_back_or_go_on();
         }
