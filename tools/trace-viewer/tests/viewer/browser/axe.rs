@@ -41,8 +41,11 @@ fn script() -> &'static str {
 }
 
 fn fetch(directory: &Path) {
+    fs::create_dir_all(directory).unwrap();
     let output = Command::new("mvn")
         .args(["-q", "-B", "-ntp", UNPACK])
+        // Maven leaves a marker where it runs.
+        .current_dir(directory)
         .arg(format!("-Dartifact={PACKAGE}"))
         .arg(format!("-DoutputDirectory={}", directory.display()))
         .output()
