@@ -72,7 +72,7 @@ function ticks(pieces, scale) {
           ? '0'
           : human(time);
       const crowded = found.length > 0 && x - found.at(-1).x < 0.06;
-      const cutOff = time > first && piece.x + piece.width - x < 0.05;
+      const cutOff = piece.x + piece.width - x < label.length * 0.01;
       if (!crowded && !cutOff) found.push({ x, label });
     }
   }

@@ -5,8 +5,8 @@ import { logLine } from './details.js';
 import { between, clock, human, many } from './format.js';
 import { SIGNS } from './list.js';
 
-/** A share of the time is labelled when it is at least so wide; the others are named below. */
-const LABELLED = 0.11;
+/** A share of the time is labelled when there is room for so many pixels a letter; the others are named below. */
+const LETTER = 8;
 
 export function drawHead(element, trace, lane, showFailure) {
   const { verdict, order, id, spans } = trace;
@@ -73,6 +73,7 @@ export function drawShares(element, { shares }, lane) {
   const color = share => (share.kind === 'service' ? lane[share.name] : share.kind);
   const name = share => (share.kind === 'queue' ? 'in the queue' : share.name);
   const text = share => `${name(share)} ${human(time(share))}`;
+  const labelled = share => part(share) * element.clientWidth > (text(share).length + 4) * LETTER;
   const named = new Set(shares.map(share => share.name));
   const silent = Object.keys(lane).filter(service => !named.has(service));
   replace(
@@ -88,7 +89,7 @@ export function drawShares(element, { shares }, lane) {
             style: { flexGrow: Math.max(part(share), 0.004) },
             title: text(share),
           },
-          part(share) > LABELLED ? h('span', {}, text(share)) : null,
+          labelled(share) ? h('span', {}, text(share)) : null,
         ),
       ),
     ),
@@ -96,7 +97,7 @@ export function drawShares(element, { shares }, lane) {
       'ul',
       {},
       shares
-        .filter(share => part(share) <= LABELLED)
+        .filter(share => !labelled(share))
         .map(share => h('li', {}, h('i', { class: color(share) }), text(share))),
       silent.map(service => h('li', {}, h('i', { class: lane[service] }), service)),
     ),

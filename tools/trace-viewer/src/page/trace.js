@@ -30,6 +30,9 @@ export async function showTrace(main, id, url) {
   return view;
 }
 
+/** A group that is opened is no place to be: its first span is, right below. */
+const selectable = row => row.type === 'span' || (row.type === 'group' && !row.open);
+
 class TraceView {
   constructor(id, url) {
     this.id = id;
@@ -90,9 +93,7 @@ class TraceView {
     this.lane = lanes(new Set(this.trace.spans.map(span => span.service)));
     const { verdict, order } = this.trace;
     document.title = `${verdict.headline} · ${order ? `order ${order.slice(0, 8)}` : this.id.slice(0, 8)}`;
-    ask('/view/traces?limit=0')
-      .then(answer => foot(answer.held))
-      .catch(() => {});
+    foot(this.trace.held);
     clearTimeout(this.timer);
     if (verdict.tone === 'open') this.timer = setTimeout(() => this.reload(), AGAIN);
   }
@@ -226,9 +227,9 @@ class TraceView {
     return this.trace.spans.find(span => span.id === this.selected);
   }
 
-  /** The row of the selected span; -1 when it is hidden. */
+  /** The row of the selected span, which a folded group stands for; -1 when it is hidden. */
   place() {
-    return this.rows.findIndex(row => row.type === 'span' && row.span.id === this.selected);
+    return this.rows.findIndex(row => selectable(row) && row.span.id === this.selected);
   }
 
   click(event) {
@@ -309,15 +310,20 @@ class TraceView {
     const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
     if (!step && event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
     event.preventDefault();
-    const selectable = this.rows.filter(row => row.type === 'span' || row.type === 'group');
-    const at = selectable.findIndex(row => row.span.id === this.selected);
-    if (step) this.select(selectable[Math.max(0, Math.min(selectable.length - 1, at + step))]?.span.id);
-    else if (at >= 0) this.step(selectable[at], event.key === 'ArrowLeft');
+    const rows = this.rows.filter(selectable);
+    const at = rows.findIndex(row => row.span.id === this.selected);
+    if (step) this.select(rows[Math.max(0, Math.min(rows.length - 1, at + step))]?.span.id);
+    else if (at >= 0) this.step(rows[at], event.key === 'ArrowLeft');
     this.reveal();
   }
 
-  /** As in any tree: to the left folds, or goes to the parent; to the right unfolds. */
+  /** As in any tree: to the left folds, or goes to what it is in; to the right unfolds. */
   step(row, wanted) {
+    const group = this.rows.find(other => other.open && other.spans?.includes(row.span));
+    if (group && wanted) {
+      this.toggle(group);
+      return this.select(group.span.id);
+    }
     const folded = row.type === 'group' ? !row.open : row.folded;
     const folds = row.type === 'group' || row.span.children.length > 0;
     if (folds && folded !== wanted) this.toggle(row);

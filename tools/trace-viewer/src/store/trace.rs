@@ -48,6 +48,11 @@ impl Trace {
         }
     }
 
+    /// The services that something came from.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
+        self.resources.iter().map(|resource| &*resource.service)
+    }
+
     pub(super) fn add_span(&mut self, mut span: Span) {
         span.resource = self.shared_resource(span.resource);
         span.scope = self.shared_scope(span.scope);

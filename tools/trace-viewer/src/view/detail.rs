@@ -39,6 +39,7 @@ pub(super) fn render(store: &Store, trace: &Trace, now: u64) -> Json {
             "attributes": attributes(&resource.attributes),
         })).collect::<Vec<_>>(),
         "spans": spans,
+        "held": list::held(&store.counts()),
         "linked_from": linked_from(store, trace.id),
         "logs": trace.log_lines.iter().map(|line| log_line(line)).collect::<Vec<_>>(),
     })

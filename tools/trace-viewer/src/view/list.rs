@@ -1,6 +1,7 @@
 //! The list of traces, newest first, and what it can be narrowed to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -79,7 +80,7 @@ impl Word {
     fn parse(word: &str) -> Self {
         match word.split_once('=') {
             Some((key, value)) => Self::Tag(key.to_owned(), value.to_owned()),
-            None => Self::Text(word.to_lowercase(), parse_trace_id(word).ok().flatten()),
+            None => Self::Text(word.to_owned(), parse_trace_id(word).ok().flatten()),
         }
     }
 
@@ -98,7 +99,13 @@ fn says(span: &Span, key: &str, value: &str) -> bool {
 }
 
 fn names(span: &Span, text: &str) -> bool {
-    span.name.to_lowercase().contains(text) || span.resource.service.to_lowercase().contains(text)
+    contains(&span.name, text) || contains(&span.resource.service, text)
+}
+
+/// Whether in capitals or not, without a copy: a search looks at every span.
+fn contains(name: &str, word: &str) -> bool {
+    let mut parts = name.as_bytes().windows(word.len().max(1));
+    parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 impl Parsed {
@@ -111,7 +118,7 @@ impl Parsed {
                 .spans
                 .iter()
                 .any(|span| service(span) && operation(span))
-            && length(trace) >= self.min_nanos
+            && (self.min_nanos == 0 || length(trace) >= self.min_nanos)
             && self.words.iter().all(|word| word.fits(trace))
     }
 }
@@ -153,17 +160,7 @@ pub(super) fn list(store: &Store, filter: &Parsed, now: u64) -> Json {
     let limit = filter.limit.min(MAX_LIMIT);
     let found = store.newest(limit, |trace| filter.fits(trace).then(|| trace.clone()));
     let rows: Vec<Row> = found.iter().map(|trace| row(trace, now)).collect();
-    let mut services = BTreeSet::new();
-    let mut operations = BTreeSet::new();
-    store.newest(usize::MAX, |trace| {
-        for span in &trace.spans {
-            services.insert(span.resource.service.clone());
-            if *span.resource.service == *filter.service {
-                operations.insert(span.name.clone());
-            }
-        }
-        None::<()>
-    });
+    let (services, operations) = choices(store, &filter.service);
     json!({
         "traces": rows,
         "more": rows.len() == limit,
@@ -172,6 +169,32 @@ pub(super) fn list(store: &Store, filter: &Parsed, now: u64) -> Json {
         "held": held(&store.counts()),
         "now": now.to_string(),
     })
+}
+
+/// Every service, and the operations of the chosen one. A walk over all that is held, while nothing can come
+/// in: so it looks at the spans of that service's traces only, and copies each name once.
+fn choices(store: &Store, service: &str) -> (BTreeSet<Box<str>>, BTreeSet<Box<str>>) {
+    let mut services = BTreeSet::new();
+    let mut operations = BTreeSet::new();
+    store.newest(usize::MAX, |trace| {
+        for name in trace.services() {
+            add(&mut services, name);
+        }
+        if trace.services().any(|name| name == service) {
+            let of_service = |span: &&Arc<Span>| *span.resource.service == *service;
+            for span in trace.spans.iter().filter(of_service) {
+                add(&mut operations, &span.name);
+            }
+        }
+        None::<()>
+    });
+    (services, operations)
+}
+
+fn add(names: &mut BTreeSet<Box<str>>, name: &str) {
+    if !names.contains(name) {
+        names.insert(name.into());
+    }
 }
 
 /// The rows of one order.
