@@ -3,6 +3,7 @@
 //! One browser at a time: each test opens its own, and two cores do not carry ten of them.
 
 mod axe;
+mod details;
 mod running;
 mod webdriver;
 
@@ -20,6 +21,7 @@ const WIDE: (u32, u32) = (1600, 1000);
 const NARROW: (u32, u32) = (800, 600);
 const DOWN: &str = "\u{E015}";
 const LEFT: &str = "\u{E012}";
+const RIGHT: &str = "\u{E014}";
 const ESCAPE: &str = "\u{E00C}";
 const ENTER: &str = "\u{E007}";
 
