@@ -54,6 +54,15 @@ test: prerequisites ## Run every test; nothing needs to be running
 test-chaos: prerequisites ## Kill and duplicate at random for CHAOS_SECONDS (600), at CHAOS_RATE orders a second (50)
 	cargo test --locked -p e2e --test e2e -- --ignored --nocapture chaos::
 
+# Short runs, of which the figures say little by themselves: docs/performance.md tells how those in it
+# were made.
+.PHONY: bench
+bench: build ## Measure orders, tracing, messages and the machine itself, within three minutes
+	@"$(LOCAL)/orderflow-bench" orders --binaries "$(LOCAL)" --clients 1,64 --rates 100 --seconds 2 --rounds 2
+	@"$(LOCAL)/orderflow-bench" overhead --binaries "$(LOCAL)" --seconds 2 --rounds 2
+	@"$(LOCAL)/orderflow-bench" messaging --seconds 1 --rounds 3
+	@"$(LOCAL)/orderflow-bench" limit --messages 1,1000 --seconds 1 --rounds 3
+
 .PHONY: check
 check: check-format check-clippy check-docs check-spelling check-dependencies check-scripts check-package ## Everything short of the tests: format, lints, docs, spelling, dependencies
 
