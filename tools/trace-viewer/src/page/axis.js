@@ -3,9 +3,8 @@
 
 import { human } from './format.js';
 
-const BREAK_WIDTH = 0.07;
-/** A gap is cut out when it is longer than this part of the time in which something happens. */
-const WORTH_CUTTING = 0.35;
+/** Wide enough for what a break says. */
+const breakWidth = () => (innerWidth < 900 ? 0.12 : 0.07);
 
 /**
  * intervals: [from, to] in nanoseconds from the trace's start, while something happens.
@@ -15,7 +14,7 @@ export function axis(intervals, end, trueScale) {
   const busy = merge(intervals);
   const gaps = trueScale ? [] : longGaps(busy, end);
   const cut = gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0);
-  const breaks = Math.min(BREAK_WIDTH, 0.4 / Math.max(1, gaps.length));
+  const breaks = Math.min(breakWidth(), 0.4 / Math.max(1, gaps.length));
   const scale = (1 - breaks * gaps.length) / Math.max(1, end - cut);
   const pieces = [];
   let time = 0;
@@ -48,10 +47,11 @@ function merge(intervals) {
   return merged;
 }
 
+/** Those that are longer than all the time in which something happens. */
 function longGaps(busy, end) {
   const active = busy.reduce((sum, piece) => sum + piece.to - piece.from, 0);
   const gaps = busy.map((piece, at) => ({ from: piece.to, to: busy[at + 1]?.from ?? end }));
-  return gaps.filter(gap => gap.to - gap.from > Math.max(active * WORTH_CUTTING, 1e6));
+  return gaps.filter(gap => gap.to - gap.from > Math.max(active, 1e6));
 }
 
 /** Round times, about seven of them; behind a break they count from where it ends. */
