@@ -1,5 +1,6 @@
 //! The list of traces, newest first, and what it can be narrowed to.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -123,20 +124,14 @@ impl Parsed {
     }
 }
 
+fn start(trace: &Trace) -> u64 {
+    let starts = trace.spans.iter().map(|span| span.start);
+    starts.min().unwrap_or_default()
+}
+
 fn length(trace: &Trace) -> u64 {
-    let start = trace
-        .spans
-        .iter()
-        .map(|span| span.start)
-        .min()
-        .unwrap_or_default();
-    let end = trace
-        .spans
-        .iter()
-        .map(|span| span.end.max(span.start))
-        .max()
-        .unwrap_or_default();
-    end - start
+    let ends = trace.spans.iter().map(|span| span.end.max(span.start));
+    ends.max().unwrap_or_default() - start(trace)
 }
 
 /// One row of the list. Times are texts: JavaScript would round them.
@@ -158,7 +153,9 @@ pub(super) struct Row {
 /// The rows that fit, and what there is to choose from.
 pub(super) fn list(store: &Store, filter: &Parsed, now: u64) -> Json {
     let limit = filter.limit.min(MAX_LIMIT);
-    let found = store.newest(limit, |trace| filter.fits(trace).then(|| trace.clone()));
+    let mut found = store.newest(limit, |trace| filter.fits(trace).then(|| trace.clone()));
+    // Services do not send in the order in which their spans began.
+    found.sort_by_key(|trace| Reverse(start(trace)));
     let rows: Vec<Row> = found.iter().map(|trace| row(trace, now)).collect();
     let (services, operations) = choices(store, &filter.service);
     json!({
