@@ -32,8 +32,9 @@ pub(super) async fn broker_down(stage: &Stage) -> anyhow::Result<Ending> {
     ends(stage, &order, "confirmed").await?;
     Ok((
         order.trace_id,
-        "  the gap between `POST /orders`, which was answered at once, and `send order.created`;\n  \
-         `orderflow.outbox.wait_time` of the latter, in seconds. It is one trace all the same."
+        "  `POST /orders`, which was answered at once, and `send order.created`, which lasts until Kafka is\n  \
+         back (`orderflow.outbox.wait_time`: how long the event lay in the outbox before that, in seconds).\n  \
+         It is one trace all the same."
             .to_owned(),
     ))
 }
