@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "  clients           orders/s",
+                "  clients          orders/s",
                 "  1                     512",
                 "  64       9.50 (0.00–12.2)",
                 "  256                     –",
