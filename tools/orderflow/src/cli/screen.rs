@@ -48,9 +48,9 @@ pub(crate) fn print(home: &Home, state: &State, took: Duration) {
     }
     let database = postgres::data_directory(&home.path().join("postgres"));
     say(format_args!(
-        "\nLogs and data are in {}, the database's password in {}.",
+        "\nLogs and data are in {}, the database's passwords in {}.",
         home.path().display(),
-        database.join("password").display()
+        database.display()
     ));
 }
 
