@@ -9,6 +9,7 @@
 //!
 //! Nothing in here knows what the services are about.
 
+mod allocator;
 mod app;
 mod config;
 mod error;
