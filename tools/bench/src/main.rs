@@ -31,6 +31,8 @@ mod traces;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+// With it comes the services' allocator, so that a message is sent here as it is sent there.
+use service as _;
 
 use crate::report::Report;
 
