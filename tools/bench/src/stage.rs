@@ -8,7 +8,7 @@ use orderflow::{
     postgres::data_directory,
     process::free_ports,
     services::{Options, Service},
-    stack::{SERVICES, Stack, VIEWER},
+    stack::{SERVICES, Stack, VIEWER, yields},
 };
 use tempfile::TempDir;
 
@@ -184,6 +184,7 @@ impl Stage {
             name,
             program: self.binaries.path(name)?,
             port,
+            yields: yields(name),
             inherits: false,
             variables: variables
                 .map(|(variable, value)| (variable, value.into()))

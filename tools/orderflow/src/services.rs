@@ -11,6 +11,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longer than a service's own check of what it needs.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The `nice` of a service that lets others go first: about a tenth of a processor is left to it while
+/// they want all of it, and all of it when they don't.
+const YIELDING: &str = "10";
+
 /// A variable's name and its value.
 pub type Variable = (String, OsString);
 
@@ -23,6 +27,8 @@ pub struct Options {
     pub program: PathBuf,
     /// Where it listens; one of its variables says so as well.
     pub port: u16,
+    /// Whether others go first when processors are short.
+    pub yields: bool,
     /// Whether it gets the variables of this process too.
     pub inherits: bool,
     /// Its own variables.
@@ -137,7 +143,7 @@ pub async fn says_yes(url: &str) -> bool {
 }
 
 async fn launch(options: &Options, further: &[Variable]) -> anyhow::Result<Process> {
-    let mut command = Command::new(&options.program);
+    let mut command = command(options);
     if !options.inherits {
         command.env_clear();
     }
@@ -152,6 +158,16 @@ async fn launch(options: &Options, further: &[Variable]) -> anyhow::Result<Proce
     let url = url(options.port);
     wait_until_ready(&mut process, START_TIMEOUT, async || is_ready(&url).await).await?;
     Ok(process)
+}
+
+fn command(options: &Options) -> Command {
+    if !options.yields {
+        return Command::new(&options.program);
+    }
+    // The process becomes the program; its id stays.
+    let mut nice = Command::new("nice");
+    nice.args(["-n", YIELDING]).arg(&options.program);
+    nice
 }
 
 fn url(port: u16) -> String {

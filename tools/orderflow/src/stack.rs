@@ -9,7 +9,7 @@ mod start;
 mod wiring;
 
 pub use builder::{Builder, Progress};
-pub use wiring::{DATABASE, SERVICES, VIEWER};
+pub use wiring::{DATABASE, SERVICES, VIEWER, yields};
 
 use std::path::PathBuf;
 

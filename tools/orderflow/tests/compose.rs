@@ -13,8 +13,8 @@ use std::{
 use orderflow::{artifacts::workspace, binaries::Binaries};
 use serde::Deserialize;
 
-/// The variables that say where telemetry goes. They are standard ones, and in nobody's help.
-const TELEMETRY: [&str; 2] = ["OTEL_", "RUST_LOG"];
+/// What the variables that OpenTelemetry, tracing and Tokio read begin with. They are in nobody's help.
+const OF_LIBRARIES: [&str; 3] = ["OTEL_", "RUST_LOG", "TOKIO_WORKER_THREADS"];
 
 #[derive(Deserialize)]
 struct Compose {
@@ -64,10 +64,10 @@ impl Container {
         self.build.as_ref().map(|build| build.target.as_str())
     }
 
-    /// The variables that are not about telemetry.
+    /// The variables that the program itself reads.
     fn variables(&self) -> BTreeSet<String> {
         let names = self.environment.keys();
-        let is_own = |name: &&String| !TELEMETRY.iter().any(|prefix| name.starts_with(prefix));
+        let is_own = |name: &&String| !OF_LIBRARIES.iter().any(|prefix| name.starts_with(prefix));
         names.filter(is_own).cloned().collect()
     }
 }

@@ -121,6 +121,7 @@ impl Builder {
             name,
             program,
             port: ports.of(name)?,
+            yields: wiring::yields(name),
             inherits: self.inherits,
             variables,
             log: self.directory.join("logs").join(format!("{name}.log")),

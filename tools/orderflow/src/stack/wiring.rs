@@ -1,6 +1,6 @@
 //! Which service is told what: the variables that tie the parts together.
 
-use std::{collections::HashMap, net::TcpListener};
+use std::{collections::HashMap, env, ffi::OsString, net::TcpListener, num::NonZeroUsize, thread};
 
 use anyhow::Context;
 
@@ -11,6 +11,10 @@ pub const DATABASE: &str = "orderflow";
 
 /// The services in the order in which they are started: those first that others call.
 pub const SERVICES: [&str; 5] = ["orders", "inventory", "email", "worker", "gateway"];
+
+/// Those that work when the customer has an answer already. A queue is there so that a rush of orders
+/// can be accepted at once and handled after it, so they let the others go first.
+const AFTER_THE_ANSWER: [&str; 3] = ["worker", "inventory", "email"];
 
 /// What the viewer is called among them.
 pub const VIEWER: &str = "viewer";
@@ -54,6 +58,12 @@ impl Ports {
     }
 }
 
+/// Whether a service lets others go first when processors are short.
+#[must_use]
+pub fn yields(service: &str) -> bool {
+    AFTER_THE_ANSWER.contains(&service)
+}
+
 /// A service's variables. Each is told where all the others are, and takes what it needs; only the
 /// database's password is for those that have a schema in it.
 pub(super) fn variables(
@@ -62,7 +72,9 @@ pub(super) fn variables(
     postgres: &Postgres,
     broker: &Broker,
 ) -> anyhow::Result<Vec<Variable>> {
+    let threads = env::var_os("TOKIO_WORKER_THREADS").unwrap_or_else(threads);
     let mut variables = vec![
+        ("TOKIO_WORKER_THREADS".to_owned(), threads),
         ("HOST".to_owned(), "127.0.0.1".into()),
         ("PORT".to_owned(), ports.of(service)?.to_string().into()),
         ("KAFKA_BROKERS".to_owned(), broker.brokers().into()),
@@ -76,6 +88,13 @@ pub(super) fn variables(
         }
     }
     Ok(variables)
+}
+
+/// How many threads a service works with. It shares the machine with four others, PostgreSQL and Kafka:
+/// threads for all processors in each of them would mostly wake each other.
+fn threads() -> OsString {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (processors / 4).max(1).to_string().into()
 }
 
 /// The viewer's variables.
