@@ -1,13 +1,10 @@
-//! The attributes that `send` and `process` spans share, made once for each client.
+//! What `send` and `process` spans have in common.
 //!
-//! Names are those of OpenTelemetry's semantic conventions for Kafka, v1.44.0; two are our own,
+//! Names of attributes are those of OpenTelemetry's semantic conventions for Kafka, v1.44.0; two are our own,
 //! because the conventions have none for them.
 
-use opentelemetry::{Context, KeyValue, Value};
-use opentelemetry_semantic_conventions::attribute::{
-    ERROR_TYPE, MESSAGING_CLIENT_ID, MESSAGING_KAFKA_MESSAGE_KEY,
-    MESSAGING_KAFKA_MESSAGE_TOMBSTONE, MESSAGING_SYSTEM, SERVER_ADDRESS, SERVER_PORT,
-};
+use opentelemetry::{Context, Value};
+use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
 
@@ -19,32 +16,36 @@ pub(crate) const RETRY_COUNT: &str = "orderflow.messaging.retry_count";
 /// Kafka's default port, for an address that names none.
 const DEFAULT_PORT: i64 = 9092;
 
-/// What is true of every span of one client: the system, the client's id, the first broker.
-pub(crate) fn of_client(brokers: &str, client_id: &str) -> Vec<KeyValue> {
-    let (address, port) = first_broker(brokers);
-    vec![
-        KeyValue::new(MESSAGING_SYSTEM, "kafka"),
-        KeyValue::new(MESSAGING_CLIENT_ID, client_id.to_owned()),
-        KeyValue::new(SERVER_ADDRESS, address.to_owned()),
-        KeyValue::new(SERVER_PORT, port),
-    ]
+/// What is true of every span of one client. The other attributes stand where the spans are made.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// `messaging.client.id`.
+    pub(crate) id: String,
+    /// `server.address`: the first broker's.
+    pub(crate) address: String,
+    /// `server.port`.
+    pub(crate) port: i64,
 }
 
-/// What a message's key and value say of themselves. A key that is no text is left out.
-pub(crate) fn set_of_message(span: &Span, key: Option<&[u8]>, payload: Option<&[u8]>) {
-    if let Some(key) = key.and_then(|key| std::str::from_utf8(key).ok()) {
-        span.set_attribute(MESSAGING_KAFKA_MESSAGE_KEY, key.to_owned());
-    }
-    if payload.is_none() {
-        span.set_attribute(MESSAGING_KAFKA_MESSAGE_TOMBSTONE, true);
+impl Client {
+    pub(crate) fn new(brokers: &str, id: &str) -> Self {
+        let (address, port) = first_broker(brokers);
+        Self {
+            id: id.to_owned(),
+            address: address.to_owned(),
+            port,
+        }
     }
 }
 
-/// Sets attributes on a span; before its start they are seen by samplers too.
-pub(crate) fn set_all(span: &Span, attributes: &[KeyValue]) {
-    for attribute in attributes {
-        span.set_attribute(attribute.key.clone(), attribute.value.clone());
-    }
+/// A message's key, as an attribute. One that is no text is left out.
+pub(crate) fn text(key: Option<&[u8]>) -> Option<&str> {
+    key.and_then(|key| std::str::from_utf8(key).ok())
+}
+
+/// True of a message that has no value, and absent otherwise.
+pub(crate) fn tombstone(payload: Option<&[u8]>) -> Option<bool> {
+    payload.is_none().then_some(true)
 }
 
 /// Marks a span as failed.

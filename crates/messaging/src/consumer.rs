@@ -18,10 +18,12 @@ use std::{
 
 use futures_util::FutureExt;
 
-use opentelemetry::{Context, KeyValue, trace::TraceContextExt};
+use opentelemetry::{Context, trace::TraceContextExt};
 use opentelemetry_semantic_conventions::attribute::{
-    MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_DESTINATION_NAME, MESSAGING_DESTINATION_PARTITION_ID,
-    MESSAGING_KAFKA_OFFSET, MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE,
+    MESSAGING_CLIENT_ID, MESSAGING_CONSUMER_GROUP_NAME, MESSAGING_DESTINATION_NAME,
+    MESSAGING_DESTINATION_PARTITION_ID, MESSAGING_KAFKA_MESSAGE_KEY,
+    MESSAGING_KAFKA_MESSAGE_TOMBSTONE, MESSAGING_KAFKA_OFFSET, MESSAGING_OPERATION_NAME,
+    MESSAGING_OPERATION_TYPE, MESSAGING_SYSTEM, SERVER_ADDRESS, SERVER_PORT,
 };
 use rdkafka::message::{Message, OwnedMessage};
 use tokio_util::sync::CancellationToken;
@@ -185,41 +187,46 @@ impl<H: Handler> Attempt<H> {
 #[derive(Debug)]
 struct ProcessSpans {
     name: String,
-    attributes: Vec<KeyValue>,
+    client: attributes::Client,
+    topic: String,
+    group: String,
 }
 
 impl ProcessSpans {
     fn new(config: &ConsumerConfig) -> Self {
-        let mut attributes = attributes::of_client(&config.brokers, &config.client_id);
-        attributes.extend([
-            KeyValue::new(MESSAGING_OPERATION_NAME, "process"),
-            KeyValue::new(MESSAGING_OPERATION_TYPE, "process"),
-            KeyValue::new(MESSAGING_DESTINATION_NAME, config.topic.clone()),
-            KeyValue::new(MESSAGING_CONSUMER_GROUP_NAME, config.group.clone()),
-        ]);
         Self {
             name: format!("process {}", config.topic),
-            attributes,
+            client: attributes::Client::new(&config.brokers, &config.client_id),
+            topic: config.topic.clone(),
+            group: config.group.clone(),
         }
     }
 
     fn start(&self, message: &OwnedMessage, earlier: u32) -> Span {
+        let span = info_span!(
+            "process",
+            otel.name = self.name,
+            otel.kind = "consumer",
+            { MESSAGING_SYSTEM } = "kafka",
+            { MESSAGING_OPERATION_NAME } = "process",
+            { MESSAGING_OPERATION_TYPE } = "process",
+            { MESSAGING_CLIENT_ID } = self.client.id,
+            { SERVER_ADDRESS } = self.client.address,
+            { SERVER_PORT } = self.client.port,
+            { MESSAGING_DESTINATION_NAME } = self.topic,
+            { MESSAGING_CONSUMER_GROUP_NAME } = self.group,
+            // The conventions want the partition as a string, the offset as an integer.
+            { MESSAGING_DESTINATION_PARTITION_ID } = message.partition().to_string(),
+            { MESSAGING_KAFKA_OFFSET } = message.offset(),
+            { MESSAGING_KAFKA_MESSAGE_KEY } = attributes::text(message.key()),
+            { MESSAGING_KAFKA_MESSAGE_TOMBSTONE } = attributes::tombstone(message.payload()),
+            { attributes::RETRY_COUNT } = (earlier > 0).then_some(i64::from(earlier)),
+            { attributes::QUEUE_TIME } = seconds_in_queue(message).filter(|_| earlier == 0),
+        );
+        // Before the span has started, which it does when it is entered: later is too late for a parent.
         let producer = carrier::extract(message);
-        let span = info_span!("process", otel.name = self.name, otel.kind = "consumer");
-        // Link and parent come first: once the span has started, it is too late for a parent.
         span.add_link(producer.span().span_context().clone());
         attributes::set_parent(&span, producer);
-        attributes::set_all(&span, &self.attributes);
-        attributes::set_of_message(&span, message.key(), message.payload());
-        // The conventions want the partition as a string, the offset as an integer.
-        let partition = message.partition().to_string();
-        span.set_attribute(MESSAGING_DESTINATION_PARTITION_ID, partition);
-        span.set_attribute(MESSAGING_KAFKA_OFFSET, message.offset());
-        if earlier > 0 {
-            span.set_attribute(attributes::RETRY_COUNT, i64::from(earlier));
-        } else if let Some(seconds) = seconds_in_queue(message) {
-            span.set_attribute(attributes::QUEUE_TIME, seconds);
-        }
         span
     }
 }

@@ -11,8 +11,10 @@ use std::{sync::Arc, time::Duration};
 
 use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute::{
-    MESSAGING_DESTINATION_NAME, MESSAGING_DESTINATION_PARTITION_ID, MESSAGING_KAFKA_OFFSET,
-    MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE,
+    MESSAGING_CLIENT_ID, MESSAGING_DESTINATION_NAME, MESSAGING_DESTINATION_PARTITION_ID,
+    MESSAGING_KAFKA_MESSAGE_KEY, MESSAGING_KAFKA_MESSAGE_TOMBSTONE, MESSAGING_KAFKA_OFFSET,
+    MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_SYSTEM, SERVER_ADDRESS,
+    SERVER_PORT,
 };
 use rdkafka::{
     config::FromClientConfigAndContext,
@@ -66,7 +68,7 @@ pub struct Delivery {
 #[derive(Clone)]
 pub struct Producer {
     kafka: FutureProducer<client::Logged>,
-    attributes: Arc<[KeyValue]>,
+    client: Arc<attributes::Client>,
 }
 
 impl Producer {
@@ -89,12 +91,10 @@ impl Producer {
         if let Some(bytes) = config.max_message_bytes {
             settings.set("message.max.bytes", bytes.to_string());
         }
-        let mut attributes = attributes::of_client(&config.brokers, &config.client_id);
-        attributes.push(KeyValue::new(MESSAGING_OPERATION_NAME, "send"));
-        attributes.push(KeyValue::new(MESSAGING_OPERATION_TYPE, "send"));
+        let client = attributes::Client::new(&config.brokers, &config.client_id);
         Ok(Self {
             kafka: FutureProducer::from_config_and_context(&settings, client::Logged)?,
-            attributes: attributes.into(),
+            client: client.into(),
         })
     }
 
@@ -129,7 +129,9 @@ impl Producer {
         P: ToBytes + ?Sized,
     {
         let span = self.span(&record);
-        attributes::set_all(&span, attributes);
+        for attribute in attributes {
+            span.set_attribute(attribute.key.clone(), attribute.value.clone());
+        }
         let mut headers = record.headers.take().unwrap_or_default();
         carrier::inject(&span.context(), &mut headers);
         let record = record.headers(headers);
@@ -154,13 +156,21 @@ impl Producer {
         K: ToBytes + ?Sized,
         P: ToBytes + ?Sized,
     {
-        let name = format!("send {}", record.topic);
-        let span = info_span!("send", otel.name = name, otel.kind = "producer");
-        attributes::set_all(&span, &self.attributes);
-        span.set_attribute(MESSAGING_DESTINATION_NAME, record.topic.to_owned());
         let payload = record.payload.map(ToBytes::to_bytes);
-        attributes::set_of_message(&span, record.key.map(ToBytes::to_bytes), payload);
-        span
+        info_span!(
+            "send",
+            otel.name = format!("send {}", record.topic),
+            otel.kind = "producer",
+            { MESSAGING_SYSTEM } = "kafka",
+            { MESSAGING_OPERATION_NAME } = "send",
+            { MESSAGING_OPERATION_TYPE } = "send",
+            { MESSAGING_CLIENT_ID } = self.client.id,
+            { SERVER_ADDRESS } = self.client.address,
+            { SERVER_PORT } = self.client.port,
+            { MESSAGING_DESTINATION_NAME } = record.topic,
+            { MESSAGING_KAFKA_MESSAGE_KEY } = attributes::text(record.key.map(ToBytes::to_bytes)),
+            { MESSAGING_KAFKA_MESSAGE_TOMBSTONE } = attributes::tombstone(payload),
+        )
     }
 }
 
