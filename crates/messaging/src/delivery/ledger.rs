@@ -45,6 +45,17 @@ struct State {
     /// Messages taken and not finished, of assignments that are over too.
     in_hand: usize,
     full: bool,
+    awaited: Awaited,
+}
+
+/// What the polling thread waits for. To wake a thread is dear beside all else that is done for a
+/// message, so it is done only when that has come.
+#[derive(Debug, Default)]
+enum Awaited {
+    #[default]
+    Nothing,
+    Room,
+    AnyEnd,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +122,7 @@ impl Ledger {
         state
             .partitions_of(partitions)
             .for_each(|partition| partition.draining.cancel());
+        state.awaited = Awaited::AnyEnd;
         while state
             .partitions_of(partitions)
             .any(|partition| partition.running > 0)
@@ -125,6 +137,7 @@ impl Ledger {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+        state.awaited = Awaited::Nothing;
     }
 
     /// Partitions are no longer ours.
@@ -167,25 +180,30 @@ impl Ledger {
 
     /// The message that was [started](Self::start) is done.
     pub(crate) fn finish(&self, ticket: Ticket) {
-        let mut state = self.lock();
-        state.in_hand -= 1;
-        if let Some(partition) = state.current(ticket) {
-            partition.running -= 1;
-            partition.offsets.done(ticket.offset);
-        }
-        drop(state);
-        self.finished.notify_all();
+        self.end(ticket, |partition| partition.offsets.done(ticket.offset));
     }
 
     /// The message that was started is given up unfinished: it stays open, to come again.
     pub(crate) fn abandon(&self, ticket: Ticket) {
+        self.end(ticket, |_| {});
+    }
+
+    fn end(&self, ticket: Ticket, note: impl FnOnce(&mut Partition)) {
         let mut state = self.lock();
         state.in_hand -= 1;
         if let Some(partition) = state.current(ticket) {
             partition.running -= 1;
+            note(partition);
         }
+        let has_come = match state.awaited {
+            Awaited::Nothing => false,
+            Awaited::Room => state.in_hand <= self.roomy(),
+            Awaited::AnyEnd => true,
+        };
         drop(state);
-        self.finished.notify_all();
+        if has_come {
+            self.finished.notify_all();
+        }
     }
 
     /// Offsets that have advanced since the last call, by partition.
@@ -205,11 +223,17 @@ impl Ledger {
         advanced.collect()
     }
 
-    /// Waits, for a bounded time, until there is room for another message.
+    /// If there is no room for another message, waits for a bounded time until a quarter of it is free.
     pub(crate) fn wait_for_room(&self, at_most: Duration) {
-        let full = |state: &mut State| state.in_hand >= self.capacity;
-        let waited = self.finished.wait_timeout_while(self.lock(), at_most, full);
-        drop(waited);
+        let mut state = self.lock();
+        if state.in_hand < self.capacity {
+            return;
+        }
+        state.awaited = Awaited::Room;
+        let crowded = |state: &mut State| state.in_hand > self.roomy();
+        let waited = self.finished.wait_timeout_while(state, at_most, crowded);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.awaited = Awaited::Nothing;
     }
 
     /// Which partitions are to be paused and which resumed since the last call: all are paused when
@@ -217,7 +241,7 @@ impl Ledger {
     pub(crate) fn flow(&self) -> Flow {
         let mut state = self.lock();
         state.full = if state.full {
-            state.in_hand > self.capacity - self.capacity / 4
+            state.in_hand > self.roomy()
         } else {
             state.in_hand >= self.capacity
         };
@@ -234,6 +258,11 @@ impl Ledger {
             flow.held_back |= pause;
         }
         flow
+    }
+
+    /// With so many in hand a quarter of the room is free, or at least one place.
+    fn roomy(&self) -> usize {
+        self.capacity - (self.capacity / 4).max(1)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -348,17 +377,28 @@ mod tests {
     }
 
     #[test]
-    fn room_is_waited_for_until_one_is_finished_or_the_time_is_over() {
-        let ledger = Ledger::new("orders", 2);
+    fn room_is_waited_for_until_a_quarter_is_free_or_the_time_is_over() {
+        let ledger = Ledger::new("orders", 8);
         ledger.assign(&[0]);
+        let take = |offset| ledger.take(0, offset).unwrap();
+        let tickets: Vec<_> = (0..7).map(take).collect();
         ledger.wait_for_room(Duration::MAX);
-        let first = ledger.take(0, 0).unwrap();
-        ledger.take(0, 1).unwrap();
-        ledger.start(first).unwrap();
+        take(7);
         ledger.wait_for_room(Duration::from_millis(1));
+        for ticket in &tickets[..2] {
+            ledger.start(*ticket).unwrap();
+        }
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| ledger.wait_for_room(Duration::from_secs(60)));
-            ledger.finish(first);
+            while !matches!(ledger.lock().awaited, Awaited::Room) {
+                std::thread::yield_now();
+            }
+            ledger.finish(tickets[0]);
+            assert!(
+                matches!(ledger.lock().awaited, Awaited::Room),
+                "one is not enough"
+            );
+            ledger.finish(tickets[1]);
             waiting.join().unwrap();
         });
         assert!(ledger.flow().pause.is_empty());
