@@ -173,3 +173,29 @@ fn command(options: &Options) -> Command {
 fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// GNU's and `BusyBox`'s `nice`, given no program, prints how nice it is itself.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn one_that_yields_is_nicer_than_we_are() {
+        let niceness = |yields| {
+            let options = Options {
+                name: "nice",
+                program: "nice".into(),
+                port: 0,
+                yields,
+                inherits: true,
+                variables: Vec::new(),
+                log: PathBuf::new(),
+            };
+            let output = command(&options).output().unwrap();
+            let number = String::from_utf8(output.stdout).unwrap();
+            number.trim().parse::<i32>().unwrap()
+        };
+        assert_eq!(niceness(true), (niceness(false) + 10).min(19));
+    }
+}
