@@ -14,6 +14,7 @@
 //! | a trace entering and leaving over HTTP | [`http_server`], [`http_client`] |
 //! | a statement as a span | [`sql`] |
 //! | the trace id inside a handler, baggage | [`context`], [`baggage`] |
+//! | spans in a test | `testing.rs` |
 //!
 //! Not here: metrics, and messaging, which has a crate of its own. This crate knows
 //! nothing of what the services around it are about.
@@ -35,6 +36,8 @@ pub mod http_client;
 pub mod http_server;
 pub mod spans;
 pub mod sql;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 use std::time::{Duration, Instant};
 

@@ -7,10 +7,9 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use telemetry::sql::{Database, PoolOptions};
+use telemetry::testing::Spans;
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
-
-use crate::spans::Spans;
 
 /// An address at which there is no database.
 const NOWHERE: &str = "postgres://email@127.0.0.1:1/orderflow";
@@ -53,7 +52,7 @@ impl App {
     }
 
     async fn serving(postgres_url: &str, owner: Option<PgPool>, delay: Duration) -> Self {
-        let spans = Spans::capture();
+        let spans = Spans::capture(&["order.id"]);
         let options = PoolOptions {
             url: postgres_url.to_owned(),
             schema: "email",

@@ -7,5 +7,4 @@ mod bad_input;
 mod once;
 mod send;
 mod shutdown;
-mod spans;
 mod trace;

@@ -22,7 +22,10 @@ async fn statements_of_each_request() {
         ("again", send(), vec![CLAIM, READ]),
         ("ready", app.http.get(app.url("/readyz")), vec![]),
     ] {
-        let statements = app.spans.statements(request, &order).await;
+        let statements = app
+            .spans
+            .statements_on_behalf_of(("order.id", &order), request)
+            .await;
         assert_eq!(statements, expected, "{case}");
     }
 }

@@ -32,7 +32,7 @@ async fn the_page_and_its_files_are_there_and_untraced() {
     }
     // The next span that ends is the first there is.
     gateway.get("/nothing").await;
-    let [span] = gateway.spans.wait_for().await;
+    let [span] = gateway.ended().await;
     assert_eq!(span.name, "GET");
 }
 

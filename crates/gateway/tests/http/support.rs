@@ -2,7 +2,7 @@
 //! spans of it all.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,22 +11,19 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gateway::GatewayArgs;
-use opentelemetry::propagation::TextMapCompositePropagator;
-use opentelemetry::trace::TracerProvider;
-use opentelemetry::{Value, global};
-use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::SpanData;
 use service::Limits;
-use telemetry::baggage::BaggageAttributes;
+use telemetry::testing::Spans;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::layer::SubscriberExt;
 use url::Url;
 
 /// Longer than any test: where a deadline is not the point, it decides nothing.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// More than spans take to end that do.
+const SOON: Duration = Duration::from_secs(20);
 
 /// What a service was asked.
 #[derive(Clone, Debug)]
@@ -116,7 +113,7 @@ pub(crate) async fn nobody() -> SocketAddr {
 /// A gateway that stops with the test, and the spans of whatever it does.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
-    pub(crate) spans: Spans,
+    spans: Spans,
     _stop: DropGuard,
 }
 
@@ -136,7 +133,7 @@ impl Gateway {
         orders: SocketAddr,
         inventory: SocketAddr,
     ) -> Self {
-        let spans = Spans::capture();
+        let spans = Spans::capture(&["order.id"]);
         let url = |address| Url::parse(&format!("http://{address}")).unwrap();
         let config = GatewayArgs {
             orders_service_url: url(orders),
@@ -154,6 +151,12 @@ impl Gateway {
             spans,
             _stop: shutdown.drop_guard(),
         }
+    }
+
+    /// Waits until `N` spans have ended, and no more; then they are in the order in which they did.
+    pub(crate) async fn ended<const N: usize>(&self) -> [SpanData; N] {
+        let ended = self.spans.wait_until(SOON, |ended| ended.len() >= N).await;
+        ended.try_into().expect("no more spans than expected")
     }
 
     pub(crate) async fn get(&self, target: &str) -> Answered {
@@ -251,56 +254,4 @@ impl Answered {
         let expected = serde_json::json!({ "error": message, "trace_id": self.trace().0 });
         assert_eq!(self.json(), expected);
     }
-}
-
-/// Collects the spans of one test. The subscriber is that of this thread, on which `#[tokio::test]`
-/// runs everything.
-pub(crate) struct Spans {
-    exporter: InMemorySpanExporter,
-    _subscriber: DefaultGuard,
-}
-
-impl Spans {
-    pub(crate) fn capture() -> Self {
-        static PROPAGATOR: Once = Once::new();
-        PROPAGATOR.call_once(|| {
-            global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-                Box::new(TraceContextPropagator::new()),
-                Box::new(BaggagePropagator::new()),
-            ]));
-        });
-        let exporter = InMemorySpanExporter::default();
-        let provider = SdkTracerProvider::builder()
-            .with_span_processor(BaggageAttributes(&["order.id"]))
-            .with_simple_exporter(exporter.clone())
-            .build();
-        let layer = telemetry::spans::layer(provider.tracer("test"));
-        let subscriber = tracing_subscriber::registry().with(layer);
-        Self {
-            exporter,
-            _subscriber: tracing::subscriber::set_default(subscriber),
-        }
-    }
-
-    /// Waits until `count` spans have ended; then they are in the order in which they did.
-    pub(crate) async fn wait_for<const N: usize>(&self) -> [SpanData; N] {
-        let ended = || self.exporter.get_finished_spans().unwrap();
-        let waiting = async {
-            while ended().len() < N {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), waiting)
-            .await
-            .expect("the spans never ended");
-        ended().try_into().expect("no more spans than expected")
-    }
-}
-
-pub(crate) fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a Value> {
-    let mut found = span
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.key.as_str() == key);
-    found.next().map(|attribute| &attribute.value)
 }

@@ -1,8 +1,9 @@
 //! What the trace looks like, and what a client learns and decides of it.
 
 use opentelemetry::trace::{SpanKind, Status};
+use telemetry::testing::attributes;
 
-use crate::support::{Gateway, Upstream, attribute, json, nobody};
+use crate::support::{Gateway, Upstream, json, nobody};
 
 const ORDER: &str = "019aaf3e-7a1c-7f00-8000-0123456789ab";
 
@@ -18,7 +19,7 @@ async fn an_order_is_one_trace_and_the_client_learns_which() {
     let gateway = Gateway::before(&upstream).await;
 
     let answer = gateway.send("POST /orders", &[], "{}").await;
-    let [client, server] = gateway.spans.wait_for().await;
+    let [client, server] = gateway.ended().await;
     assert_eq!(
         (server.name.as_ref(), &server.span_kind),
         ("POST /orders", &SpanKind::Server)
@@ -59,8 +60,9 @@ async fn the_span_of_a_placed_order_has_its_id_and_others_have_none() {
     for (line, answer, order) in cases {
         let gateway = Gateway::before(&Upstream::answering(answer).await).await;
         gateway.send(line, &[], "").await;
-        let [_client, server] = gateway.spans.wait_for().await;
-        let id = attribute(&server, "order.id").map(|id| id.as_str().into_owned());
+        let [_client, server] = gateway.ended().await;
+        let attributes = attributes(&server);
+        let id = attributes.get("order.id").map(|id| id.as_str());
         assert_eq!(id.as_deref(), order, "{line}");
     }
 }
@@ -80,10 +82,10 @@ async fn the_callers_trace_goes_on_and_its_baggage_does_not() {
     ];
 
     let answer = gateway.send("GET /orders", &headers, "").await;
-    let [_client, server] = gateway.spans.wait_for().await;
+    let [_client, server] = gateway.ended().await;
     assert_eq!(answer.trace().0, "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(server.parent_span_id.to_string(), "b7ad6b7169203331");
-    assert_eq!(attribute(&server, "order.id"), None);
+    assert_eq!(attributes(&server).get("order.id"), None);
     let asked = upstream.only();
     assert_eq!(asked.headers["tracestate"], "vendor=1");
     assert!(
@@ -99,10 +101,13 @@ async fn a_failure_behind_the_gateway_is_an_error_on_both_its_spans() {
     let gateway = Gateway::between(address, address).await;
 
     gateway.get("/orders").await;
-    let [client, server] = gateway.spans.wait_for().await;
-    assert_eq!(attribute(&client, "error.type"), Some(&"connect".into()));
+    let [client, server] = gateway.ended().await;
+    assert_eq!(
+        attributes(&client).get("error.type"),
+        Some(&"connect".into())
+    );
     assert!(matches!(client.status, Status::Error { .. }));
-    assert_eq!(attribute(&server, "error.type"), Some(&"502".into()));
+    assert_eq!(attributes(&server).get("error.type"), Some(&"502".into()));
     assert_eq!(server.status, Status::error(""));
 }
 
@@ -111,7 +116,7 @@ async fn a_refused_request_has_a_span_and_names_it_too() {
     let gateway = Gateway::before(&Upstream::answering(json(200, "[]")).await).await;
 
     let answer = gateway.get("/internal").await;
-    let [server] = gateway.spans.wait_for().await;
+    let [server] = gateway.ended().await;
     assert_eq!(server.name, "GET");
     answer.assert_error(404, "there is no such page");
     assert_eq!(answer.trace().1, server.span_context.span_id().to_string());
@@ -124,6 +129,6 @@ async fn health_is_not_traced() {
     for target in ["/healthz", "/readyz", "/orders"] {
         gateway.get(target).await;
     }
-    let [_client, server] = gateway.spans.wait_for().await;
+    let [_client, server] = gateway.ended().await;
     assert_eq!(server.name, "GET /orders");
 }

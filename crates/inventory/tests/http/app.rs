@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 use service::Faults;
 use sqlx::PgPool;
 use telemetry::sql::{Database, PoolOptions};
+use telemetry::testing::Spans;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
-
-use crate::spans::Spans;
 
 /// An address at which there is no database.
 const NOWHERE: &str = "postgres://inventory@127.0.0.1:1/orderflow";
@@ -61,7 +60,7 @@ impl App {
     }
 
     async fn serving(postgres_url: &str, owner: Option<PgPool>, faults: Faults) -> Self {
-        let spans = Spans::capture();
+        let spans = Spans::capture(&["order.id"]);
         let options = PoolOptions {
             url: postgres_url.to_owned(),
             schema: "inventory",

@@ -8,6 +8,5 @@ mod concurrency;
 mod faults;
 mod release;
 mod reserve;
-mod spans;
 mod stock;
 mod trace;

@@ -62,7 +62,10 @@ async fn statements_of_each_request() {
         ),
     ];
     for (case, request, expected) in cases {
-        let statements = app.spans.statements(request, &order).await;
+        let statements = app
+            .spans
+            .statements_on_behalf_of(("order.id", &order), request)
+            .await;
         assert_eq!(statements, expected, "{case}");
     }
 }

@@ -1,18 +1,20 @@
 //! The service as the tests meet it: on a socket, with a database and a broker of its own.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
+use opentelemetry_sdk::trace::SpanData;
 use orders::{AppState, KEY_LIFETIME, Publisher};
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use reqwest::{Response, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use service::PostgresArgs;
 use sqlx::PgPool;
+use telemetry::testing::Spans;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::spans::Spans;
-
+/// More than a span takes to end that does.
+const SOON: Duration = Duration::from_secs(60);
 /// Nobody listens there.
 const NOWHERE: &str = "127.0.0.1:1";
 
@@ -52,7 +54,7 @@ impl App {
     }
 
     async fn serve(url: &str, owner: Option<PgPool>, brokers: String) -> Self {
-        let spans = Spans::capture();
+        let spans = Spans::capture(&["order.id"]);
         let postgres = PostgresArgs {
             postgres_url: url.to_owned(),
             postgres_max_connections: 4,
@@ -113,6 +115,18 @@ impl App {
         let response = self.post(&new_order()).await;
         assert_eq!(response.status(), 201);
         response.json().await.unwrap()
+    }
+
+    /// Waits for the one span of this name to end.
+    pub(crate) async fn ended(&self, name: &str) -> SpanData {
+        let has_name = |span: &SpanData| span.name == name;
+        let spans = &self.spans;
+        spans
+            .wait_until(SOON, |ended| ended.iter().any(has_name))
+            .await;
+        let mut spans = spans.named(name);
+        assert_eq!(spans.len(), 1, "{spans:#?}");
+        spans.remove(0)
     }
 
     /// The database, past the service and with every right.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reqwest::Response;
 use serde_json::{Value, json};
+use telemetry::testing::attributes;
 
 use crate::app::{App, answer, new_order};
 
@@ -43,7 +44,7 @@ async fn the_same_key_and_order_place_one_order() {
 async fn a_repeated_request_points_to_the_trace_of_the_first() {
     let app = App::start().await;
     post(&app, "key", &new_order()).await;
-    let first = app.spans.wait_for("POST /orders").await;
+    let first = app.ended("POST /orders").await;
     post(&app, "key", &new_order()).await;
     while app.spans.named("POST /orders").len() < 2 {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -52,11 +53,7 @@ async fn a_repeated_request_points_to_the_trace_of_the_first() {
     let link = &second.links.links[0].span_context;
     assert_eq!(link.span_id(), first.span_context.span_id());
     assert_eq!(link.trace_id(), first.span_context.trace_id());
-    let has_order_id = |span: &opentelemetry_sdk::trace::SpanData| {
-        span.attributes
-            .iter()
-            .any(|attribute| attribute.key.as_str() == "order.id")
-    };
+    let has_order_id = |span| attributes(span).contains_key("order.id");
     assert!(has_order_id(&first) && !has_order_id(second));
 }
 

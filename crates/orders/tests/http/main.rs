@@ -8,7 +8,6 @@ mod idempotency;
 mod list;
 mod place;
 mod publish;
-mod spans;
 mod start;
 mod status;
 mod trace;

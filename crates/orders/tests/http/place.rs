@@ -1,12 +1,10 @@
 //! Placing an order, and finding it again.
 
 use serde_json::{Value, json};
+use telemetry::testing::caller;
 use uuid::Uuid;
 
-use crate::{
-    app::{App, answer, new_order},
-    spans::caller,
-};
+use crate::app::{App, answer, new_order};
 
 #[tokio::test]
 async fn an_order_is_answered_as_it_was_written() {

@@ -34,7 +34,7 @@ async fn an_event_for_each_order() {
         "created_at": order["created_at"],
     });
     assert_eq!(event, expected);
-    let send = app.spans.wait_for(SEND).await;
+    let send = app.ended(SEND).await;
     let (trace, span) = (send.span_context.trace_id(), send.span_context.span_id());
     let expected = [
         ("baggage", format!("order.id={id}")),
@@ -57,7 +57,7 @@ async fn an_order_does_not_wait_for_a_broker_that_is_away() {
 
     let path = format!("/orders/{}", order["id"].as_str().unwrap());
     assert_eq!(app.get(&path).await, (200, order.clone()));
-    let post = app.spans.wait_for("POST /orders").await;
+    let post = app.ended("POST /orders").await;
     assert_eq!(post.status, Status::Unset);
     assert!(app.spans.named(SEND).is_empty());
     let asked = app.get("/readyz").await;
@@ -67,7 +67,7 @@ async fn an_order_does_not_wait_for_a_broker_that_is_away() {
     kafka.broker_up(1).unwrap();
     let message = receive(&kafka).await;
     assert_eq!(message.key(), order["id"].as_str().map(str::as_bytes));
-    let send = app.spans.wait_for(SEND).await;
+    let send = app.ended(SEND).await;
     assert_eq!(send.parent_span_id, post.span_context.span_id());
     assert_eq!(send.status, Status::Unset);
 }

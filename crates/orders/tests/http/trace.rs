@@ -1,12 +1,11 @@
 //! What a request leaves in its trace.
 
 use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry_sdk::trace::SpanData;
 use serde_json::json;
+use telemetry::testing::{attributes, caller};
 
-use crate::{
-    app::{App, kafka, new_order},
-    spans::{attributes, caller, order_id},
-};
+use crate::app::{App, kafka, new_order};
 
 #[tokio::test]
 async fn an_order_is_one_trace_that_is_found_by_its_id() {
@@ -21,8 +20,8 @@ async fn an_order_is_one_trace_that_is_found_by_its_id() {
         .await
         .unwrap();
     let order: serde_json::Value = response.json().await.unwrap();
-    app.spans.wait_for("send order.created").await;
-    let post = app.spans.wait_for("POST /orders").await;
+    app.ended("send order.created").await;
+    let post = app.ended("POST /orders").await;
 
     let mut spans = app.spans.ended();
     spans.sort_by_key(|span| span.start_time);
@@ -64,11 +63,11 @@ async fn the_id_marks_what_comes_with_it() {
     let app = App::start().await;
     let order = app.place().await;
     let id = order["id"].as_str().unwrap();
-    app.spans.wait_for("POST /orders").await;
+    app.ended("POST /orders").await;
     app.spans.clear();
 
     app.get(&format!("/orders/{id}")).await;
-    app.spans.wait_for("GET /orders/{id}").await;
+    app.ended("GET /orders/{id}").await;
     for span in app.spans.ended() {
         assert_eq!(order_id(&span), None, "{span:#?}");
     }
@@ -78,7 +77,7 @@ async fn the_id_marks_what_comes_with_it() {
     let request = request.header("baggage", format!("order.id={id}"));
     let wish = json!({"status": "confirmed", "from": "pending"});
     assert_eq!(request.json(&wish).send().await.unwrap().status(), 200);
-    app.spans.wait_for("PATCH /orders/{id}/status").await;
+    app.ended("PATCH /orders/{id}/status").await;
     for span in app.spans.ended() {
         assert_eq!(order_id(&span).as_deref(), Some(id), "{span:#?}");
     }
@@ -142,9 +141,11 @@ async fn statements(app: &App, request: reqwest::RequestBuilder) -> Vec<String> 
         .send()
         .await
         .unwrap();
-    let mut spans = app.spans.ended();
-    spans.retain(|span| span.span_context.trace_id() == trace);
-    spans.retain(|span| attributes(span).contains_key("db.query.text"));
-    spans.sort_by_key(|span| span.start_time);
+    let spans = app.spans.statements_of(trace);
     spans.iter().map(|span| span.name.to_string()).collect()
+}
+
+fn order_id(span: &SpanData) -> Option<String> {
+    let attributes = attributes(span);
+    attributes.get("order.id").map(ToString::to_string)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Capture, attributes, expected, serve};
+use crate::support::{capture, expected, only, serve};
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{any, get};
@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use telemetry::http_client::Client;
+use telemetry::testing::attributes;
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -33,7 +34,7 @@ async fn a_request_is_described_and_its_status_judged() {
         ("BREW", "HTTP", "_OTHER", 200, false),
     ];
     for (method, name, attribute, code, failed) in cases {
-        let capture = Capture::start();
+        let capture = capture();
         let answer = move || async move { StatusCode::from_u16(code).unwrap() };
         let address = serve(Router::new().route("/carts/7", any(answer))).await;
 
@@ -43,7 +44,7 @@ async fn a_request_is_described_and_its_status_judged() {
         let response = client.send(request).await.unwrap();
         assert_eq!(response.status(), code);
 
-        let span = capture.only();
+        let span = only(&capture);
         assert_eq!(span.name, name);
         assert_eq!(span.span_kind, SpanKind::Client);
         let status = if failed {
@@ -69,7 +70,7 @@ async fn a_request_is_described_and_its_status_judged() {
 
 #[tokio::test]
 async fn a_service_that_is_not_there_is_a_connect_error() {
-    let capture = Capture::start();
+    let capture = capture();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -79,24 +80,24 @@ async fn a_service_that_is_not_there_is_a_connect_error() {
         .unwrap_err();
 
     assert!(error.is_connect());
-    assert_failed(&capture.only(), "connect", "refused");
+    assert_failed(&only(&capture), "connect", "refused");
 }
 
 #[tokio::test]
 async fn a_service_that_does_not_answer_is_a_timeout() {
-    let capture = Capture::start();
+    let capture = capture();
     let address = serve(Router::new().route("/carts", get(std::future::pending::<()>))).await;
     let client = client_within(&format!("http://{address}"), Duration::from_millis(50));
 
     let error = call(&client).await.unwrap_err();
 
     assert!(error.is_timeout());
-    assert_failed(&capture.only(), "timeout", "timed out");
+    assert_failed(&only(&capture), "timeout", "timed out");
 }
 
 #[tokio::test]
 async fn a_service_that_hangs_up_is_a_request_error() {
-    let capture = Capture::start();
+    let capture = capture();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { while listener.accept().await.is_ok() {} });
@@ -106,12 +107,12 @@ async fn a_service_that_hangs_up_is_a_request_error() {
         .unwrap_err();
 
     assert!(error.is_request());
-    assert_failed(&capture.only(), "request", "");
+    assert_failed(&only(&capture), "request", "");
 }
 
 #[tokio::test]
 async fn credentials_in_the_address_are_sent_but_not_recorded() {
-    let capture = Capture::start();
+    let capture = capture();
     let guarded = get(|headers: http::HeaderMap| async move {
         assert!(headers.contains_key("authorization"));
     });
@@ -120,12 +121,12 @@ async fn credentials_in_the_address_are_sent_but_not_recorded() {
     let response = call(&client(&format!("http://me:hunter2@{address}/api/"))).await;
 
     assert_eq!(response.unwrap().status(), 200);
-    assert!(!format!("{:?}", capture.only()).contains("hunter2"));
+    assert!(!format!("{:?}", only(&capture)).contains("hunter2"));
 }
 
 #[tokio::test]
 async fn a_trace_and_its_baggage_run_through_all_services() {
-    let capture = Capture::start();
+    let capture = capture();
     let traced = || from_fn(telemetry::http_server::trace_request);
     let stock = Router::new()
         .route("/stock", get(|| async {}))
@@ -151,7 +152,7 @@ async fn a_trace_and_its_baggage_run_through_all_services() {
         .header("baggage", "tier=gold");
     let traceresponse = request.send().await.unwrap().text().await.unwrap();
 
-    let spans = capture.spans();
+    let spans = capture.ended();
     let [stock, call, shop] = spans.as_slice() else {
         panic!("three spans expected: {spans:#?}");
     };

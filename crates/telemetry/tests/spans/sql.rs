@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{Capture, attributes, expected};
+use crate::support::{capture, expected, only};
 use opentelemetry::trace::{SpanKind, Status};
 use telemetry::sql::{Database, PoolOptions, Statement};
+use telemetry::testing::attributes;
 use tokio::net::TcpListener;
 
 const COUNT: Statement = Statement {
@@ -30,7 +31,7 @@ async fn nowhere() -> u16 {
 
 #[tokio::test]
 async fn a_database_that_is_away_shows_on_every_statement() {
-    let capture = Capture::start();
+    let capture = capture();
     let port = nowhere().await;
     let url = format!("postgres://me:hunter2@127.0.0.1:{port}/market");
     let database = Database::connect(&options(url)).unwrap();
@@ -41,7 +42,7 @@ async fn a_database_that_is_away_shows_on_every_statement() {
     assert!(database.run(&COUNT, query).await.is_err());
     assert!(database.begin().await.is_err());
 
-    let spans = capture.spans();
+    let spans = capture.ended();
     let described = [(COUNT.summary, COUNT.text), ("BEGIN", "BEGIN")];
     assert_eq!(spans.len(), described.len());
     for (span, (summary, text)) in spans.iter().zip(described) {
@@ -65,14 +66,14 @@ async fn a_database_that_is_away_shows_on_every_statement() {
 
 #[tokio::test]
 async fn a_row_that_is_not_there_is_no_failure_of_the_statement() {
-    let capture = Capture::start();
+    let capture = capture();
     let url = "postgres://me@localhost/market".to_owned();
     let database = Database::connect(&options(url)).unwrap();
 
     let nothing = async { Err::<(), _>(sqlx::Error::RowNotFound) };
     assert!(database.run(&COUNT, nothing).await.is_err());
 
-    let span = capture.only();
+    let span = only(&capture);
     assert_eq!(span.status, Status::Unset);
     let found = attributes(&span);
     assert!(!found.contains_key("error.type"));
