@@ -2,7 +2,7 @@
 # One build for all programs, then a small image for each: docker-compose.yml names the targets.
 
 FROM rust:1.95-slim-bookworm AS build
-# librdkafka is built from source: C and C++, by make.
+# librdkafka and jemalloc are built from source: C and C++, by make.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ make \
     && rm -rf /var/lib/apt/lists/*

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes sure that what the build and the stack need is there: a C and a C++ compiler and make (for
-# librdkafka), Rust, Java (for Kafka) and Maven (which fetches Kafka and PostgreSQL).
+# librdkafka and jemalloc), Rust, Java (for Kafka) and Maven (which fetches Kafka and PostgreSQL).
 #
 # Silent when all is there. Otherwise, on a system with apt and as root or with a sudo that asks for
 # no password, it says what it installs and does it; anywhere else it prints the command to run.
