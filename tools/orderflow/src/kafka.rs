@@ -85,8 +85,6 @@ impl Kafka {
 
     /// Ends it as one ought to: what is in memory is written.
     pub async fn stop(&mut self) -> bool {
-        // One that was paused would never hear of it.
-        self.resume();
         self.process.stop(Signal::SIGTERM, STOP_TIMEOUT).await
     }
 
@@ -103,16 +101,6 @@ impl Kafka {
         self.process.kill();
         self.process = launch(&self.classpath, &self.options, self.port).await?;
         Ok(())
-    }
-
-    /// Makes it hang: connections stay open and nothing is answered.
-    pub fn pause(&mut self) {
-        self.process.signal(Signal::SIGSTOP);
-    }
-
-    /// Makes it go on after [`Kafka::pause`].
-    pub fn resume(&mut self) {
-        self.process.signal(Signal::SIGCONT);
     }
 }
 

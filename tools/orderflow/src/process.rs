@@ -125,8 +125,20 @@ impl Process {
         }
     }
 
+    /// Makes it hang: its connections stay open, and nothing is answered.
+    pub fn pause(&mut self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Makes it go on after [`Process::pause`].
+    pub fn resume(&mut self) {
+        self.signal(Signal::SIGCONT);
+    }
+
     /// Ends it with a signal, and at once if it has not ended in time. True if it ended well.
     pub async fn stop(&mut self, signal: Signal, in_time: Duration) -> bool {
+        // One that was paused would never hear of it.
+        self.resume();
         self.signal(signal);
         let ended = self.ended(in_time).await.is_some();
         if !ended {

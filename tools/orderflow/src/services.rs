@@ -73,8 +73,6 @@ impl Service {
 
     /// Ends it as one ought to. True if it ended by itself, in time.
     pub async fn stop(&mut self) -> bool {
-        // One that was paused would never hear of it.
-        self.resume();
         self.process.stop(Signal::SIGTERM, STOP_TIMEOUT).await
     }
 
@@ -85,12 +83,12 @@ impl Service {
 
     /// Makes it hang: its connections stay open, and nothing is answered.
     pub fn pause(&mut self) {
-        self.process.signal(Signal::SIGSTOP);
+        self.process.pause();
     }
 
     /// Makes it go on after [`Service::pause`].
     pub fn resume(&mut self) {
-        self.process.signal(Signal::SIGCONT);
+        self.process.resume();
     }
 
     /// Starts it again, on the same port, after it was ended or has ended by itself.
