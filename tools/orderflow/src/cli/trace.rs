@@ -7,7 +7,7 @@ use orderflow::{
     stack::SERVICES,
     tree::{self, Span},
 };
-use reqwest::Url;
+use reqwest::{Client, Url};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -21,9 +21,10 @@ const QUEUE_TIME: &str = "orderflow.messaging.queue_time";
 pub(crate) async fn run(viewer: &Url, order_id: &str) -> anyhow::Result<()> {
     let order =
         Uuid::parse_str(order_id).with_context(|| format!("{order_id} is no order's id"))?;
+    let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
     let mut traces = BTreeMap::new();
     for service in SERVICES {
-        for trace in ask(viewer, service, order).await?.data {
+        for trace in ask(&client, viewer, service, order).await?.data {
             traces.insert(trace.id.clone(), trace);
         }
     }
@@ -43,11 +44,7 @@ pub(crate) async fn run(viewer: &Url, order_id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn ask(viewer: &Url, service: &str, order: Uuid) -> anyhow::Result<Answer> {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(TIMEOUT)
-        .build()?;
+async fn ask(client: &Client, viewer: &Url, service: &str, order: Uuid) -> anyhow::Result<Answer> {
     let tags = format!("{{\"order.id\":\"{order}\"}}");
     let mut url = viewer.join("/api/traces")?;
     url.query_pairs_mut()
