@@ -19,11 +19,12 @@ const SVG: &str = "image/svg+xml";
 
 /// The files, and the page itself at every address that it makes up.
 pub(crate) fn router() -> Router {
+    let page = file(HTML, include_str!("page/index.html"));
     Router::new()
-        .route("/", file(HTML, include_str!("page/index.html")))
-        .route("/search", file(HTML, include_str!("page/index.html")))
-        .route("/order/{id}", file(HTML, include_str!("page/index.html")))
-        .route("/trace/{id}", file(HTML, include_str!("page/index.html")))
+        .route("/", page.clone())
+        .route("/search", page.clone())
+        .route("/order/{id}", page.clone())
+        .route("/trace/{id}", page)
         .route("/page/style.css", file(CSS, include_str!("page/style.css")))
         .route("/page/icon.svg", file(SVG, include_str!("page/icon.svg")))
         .route("/page/app.js", file(JS, include_str!("page/app.js")))
