@@ -2,25 +2,17 @@
 
 use std::time::Duration;
 
-use axum::{Router, extract::State, routing::get};
-use service::{Always, Json};
+use axum::Router;
+use service::Always;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::support::{Entered, Gate, LIMIT, Server, answer, soon};
+use crate::support::{Entered, Gate, LIMIT, Server, answer, gated, soon};
 
 async fn start(drain: Duration) -> (Server, Gate, Entered) {
-    let (gate, entered) = Gate::new();
-    let held = async |State(gate): State<Gate>| {
-        gate.pass().await;
-        Json("done")
-    };
-    let routes = Router::new()
-        .route("/held", get(held))
-        .route("/free", get(async || Json("done")))
-        .with_state(gate.clone());
+    let (routes, gate, entered) = gated();
     let app = service::app(routes, Always);
     (Server::start_with_drain(app, drain).await, gate, entered)
 }

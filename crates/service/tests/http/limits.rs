@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use axum::{
-    Router,
-    extract::{ConnectInfo, State},
-    routing::get,
-};
+use axum::{Router, extract::ConnectInfo, routing::get};
 use service::{Always, Faults, Json, Limits};
 use std::{future::pending, net::SocketAddr};
 
-use crate::support::{Gate, Server, answer, soon};
+use crate::support::{Entered, Gate, Server, answer, gated, soon};
 
 #[tokio::test]
 async fn what_takes_too_long_is_unavailable() {
@@ -26,16 +22,8 @@ async fn what_takes_too_long_is_unavailable() {
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
-async fn gated(limits: Limits) -> (Server, Gate, crate::support::Entered) {
-    let (gate, entered) = Gate::new();
-    let held = async |State(gate): State<Gate>| {
-        gate.pass().await;
-        Json("done")
-    };
-    let routes = Router::new()
-        .route("/held", get(held))
-        .route("/free", get(async || Json("done")))
-        .with_state(gate.clone());
+async fn start(limits: Limits) -> (Server, Gate, Entered) {
+    let (routes, gate, entered) = gated();
     let app = service::app_with_limits(routes, Always, limits);
     (Server::start(app).await, gate, entered)
 }
@@ -48,7 +36,7 @@ const ONE: Limits = Limits {
 
 #[tokio::test]
 async fn one_request_too_many_is_turned_away_and_health_is_not() {
-    let (server, gate, mut entered) = gated(ONE).await;
+    let (server, gate, mut entered) = start(ONE).await;
     let first = tokio::spawn(answer(server.get("/held")));
     soon(entered.recv()).await.unwrap();
 
@@ -66,7 +54,7 @@ async fn one_request_too_many_is_turned_away_and_health_is_not() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_makes_room() {
-    let (server, _gate, mut entered) = gated(ONE).await;
+    let (server, _gate, mut entered) = start(ONE).await;
     let first = tokio::spawn(server.get("/held").send());
     soon(entered.recv()).await.unwrap();
     first.abort();

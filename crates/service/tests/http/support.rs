@@ -2,9 +2,10 @@
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, extract::State, routing::get};
 use reqwest::{RequestBuilder, header::HeaderMap};
 use serde_json::Value;
+use service::Json;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, mpsc},
@@ -108,13 +109,13 @@ pub(crate) struct Gate {
 pub(crate) type Entered = mpsc::UnboundedReceiver<()>;
 
 impl Gate {
-    pub(crate) fn new() -> (Self, Entered) {
+    fn new() -> (Self, Entered) {
         let (entered, wait) = mpsc::unbounded_channel();
         let open = Arc::new(Notify::new());
         (Self { entered, open }, wait)
     }
 
-    pub(crate) async fn pass(&self) {
+    async fn pass(&self) {
         self.entered.send(()).unwrap();
         self.open.notified().await;
     }
@@ -123,4 +124,18 @@ impl Gate {
     pub(crate) fn open(&self) {
         self.open.notify_one();
     }
+}
+
+/// A route that is held at a gate, and one that is free.
+pub(crate) fn gated() -> (Router, Gate, Entered) {
+    let (gate, entered) = Gate::new();
+    let held = async |State(gate): State<Gate>| {
+        gate.pass().await;
+        Json("done")
+    };
+    let routes = Router::new()
+        .route("/held", get(held))
+        .route("/free", get(async || Json("done")))
+        .with_state(gate.clone());
+    (routes, gate, entered)
 }
