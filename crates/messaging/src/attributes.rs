@@ -8,10 +8,10 @@ use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
 
-/// How long a message lay in the queue before it was first processed, in seconds.
-pub(crate) const QUEUE_TIME: &str = "orderflow.messaging.queue_time";
-/// Which further attempt at a message this is; absent on the first.
-pub(crate) const RETRY_COUNT: &str = "orderflow.messaging.retry_count";
+/// The attribute for how long a message lay in the queue before it was first processed, in seconds.
+pub const QUEUE_TIME: &str = "orderflow.messaging.queue_time";
+/// The attribute for which further attempt at a message this is; absent on the first.
+pub const RETRY_COUNT: &str = "orderflow.messaging.retry_count";
 
 /// Kafka's default port, for an address that names none.
 const DEFAULT_PORT: i64 = 9092;

@@ -27,6 +27,7 @@ mod delivery;
 mod error;
 pub mod topics;
 
+pub use attributes::{QUEUE_TIME, RETRY_COUNT};
 pub use consumer::{Consumer, ConsumerConfig, Failure, FailureClass, Handler, Membership};
 pub use error::Error;
 pub use producer::{Delivery, Producer, ProducerConfig};

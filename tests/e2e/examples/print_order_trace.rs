@@ -8,6 +8,7 @@ use e2e::{
     shop::{Shop, directory},
     trace::{Kind, Span, Status, Value},
 };
+use messaging::QUEUE_TIME;
 use orderflow::tree::{self, render};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -46,7 +47,7 @@ fn is_complete(spans: &[Span]) -> bool {
 }
 
 fn shown(span: &Span) -> tree::Span {
-    let queue_time = match span.attribute("orderflow.messaging.queue_time") {
+    let queue_time = match span.attribute(QUEUE_TIME) {
         Some(Value::Double(seconds)) => Duration::try_from_secs_f64(*seconds).ok(),
         _ => None,
     };

@@ -3,13 +3,13 @@
 //! Asked for when all is over, of Jaeger's query API: nobody is disturbed while it is measured.
 
 use anyhow::Context;
+use messaging::QUEUE_TIME;
 use serde_json::Value;
 
 use crate::shop::Placed;
 
 /// How many orders are looked at, at most.
 const SAMPLE: usize = 200;
-const QUEUE_TIME: &str = "orderflow.messaging.queue_time";
 
 /// Times in milliseconds, of each order whose trace is complete.
 #[derive(Debug, Default)]

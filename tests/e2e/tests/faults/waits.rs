@@ -7,6 +7,7 @@ use e2e::{
     trace::{Span, Status, Value},
 };
 use futures_util::future::join_all;
+use messaging::RETRY_COUNT;
 use serde_json::Value as Json;
 
 use crate::{
@@ -157,7 +158,7 @@ fn attempts(shop: &Shop, placed: &Placed) -> Vec<Span> {
 
 /// How many attempts there were before; the first one does not say.
 fn retry_count(attempt: &Span) -> usize {
-    match attempt.attribute("orderflow.messaging.retry_count") {
+    match attempt.attribute(RETRY_COUNT) {
         None => 0,
         Some(Value::Int(count)) => usize::try_from(*count).expect("a count"),
         Some(other) => panic!("{other:?} is no count"),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
+use messaging::QUEUE_TIME;
 use orderflow::{
     stack::SERVICES,
     tree::{self, Span},
@@ -14,8 +15,6 @@ use uuid::Uuid;
 use super::screen::say;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Where the consumer writes how long a message lay in the queue, in seconds.
-const QUEUE_TIME: &str = "orderflow.messaging.queue_time";
 
 /// Prints every trace in which a service speaks of this order: one, if contexts are passed on.
 pub(crate) async fn run(viewer: &Url, order_id: &str) -> anyhow::Result<()> {
