@@ -15,7 +15,7 @@ RUN --mount=type=bind,target=. \
     --mount=type=cache,target=/target,sharing=locked \
     export CARGO_TARGET_DIR=/target CARGO_PROFILE_RELEASE_STRIP=symbols \
     && cargo clean --locked --release --workspace \
-    && cargo build --locked --release --workspace --bins \
+    && cargo build --locked --release --workspace --exclude bench --bins \
     && mkdir /programs \
     && cd /target/release \
     && cp gateway orders worker inventory email migrate trace-viewer orderflow /programs
