@@ -223,6 +223,11 @@ impl Ledger {
         advanced.collect()
     }
 
+    /// How many more messages there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.lock().in_hand)
+    }
+
     /// If there is no room for another message, waits for a bounded time until a quarter of it is free.
     pub(crate) fn wait_for_room(&self, at_most: Duration) {
         let mut state = self.lock();

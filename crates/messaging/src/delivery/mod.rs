@@ -40,7 +40,7 @@ pub use membership::Membership;
 pub(crate) struct Delivery {
     ledger: Arc<Ledger>,
     poller: poll::Poller,
-    messages: mpsc::Receiver<lanes::Taken>,
+    messages: mpsc::Receiver<Vec<lanes::Taken>>,
     concurrency: usize,
     dead_letters: Producer,
     waiting: Waiting,

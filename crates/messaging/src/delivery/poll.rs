@@ -30,6 +30,8 @@ use super::{
 };
 use crate::{ConsumerConfig, Error, client};
 
+/// How many messages are taken together, at most.
+const BURST: usize = 64;
 /// How long one poll waits for a message.
 const POLL: Duration = Duration::from_millis(100);
 /// How often offsets are stored: librdkafka commits them once in a second in any case.
@@ -46,7 +48,7 @@ const DRAIN_ON_REVOKE: Duration = Duration::from_secs(5);
 pub(super) struct Poller {
     kafka: BaseConsumer<Context>,
     ledger: Arc<Ledger>,
-    messages: mpsc::Sender<Taken>,
+    messages: mpsc::Sender<Vec<Taken>>,
     drain: Duration,
 }
 
@@ -54,7 +56,7 @@ impl Poller {
     pub(super) fn new(
         config: &ConsumerConfig,
         ledger: Arc<Ledger>,
-        messages: mpsc::Sender<Taken>,
+        messages: mpsc::Sender<Vec<Taken>>,
     ) -> Result<Self, Error> {
         let settings = client::config(&config.brokers, &config.client_id)
             .set("group.id", &config.group)
@@ -112,11 +114,7 @@ impl Poller {
         let mut wait = POLL;
         let mut stored = Instant::now();
         while !shutdown.is_cancelled() {
-            match self.kafka.poll(wait) {
-                Some(Ok(message)) => self.take(&message),
-                Some(Err(error)) => survive(error)?,
-                None => {}
-            }
+            self.take_burst(wait)?;
             if stored.elapsed() >= STORE_EVERY {
                 store_offsets(&self.kafka, &self.ledger);
                 stored = Instant::now();
@@ -128,19 +126,32 @@ impl Poller {
         Ok(())
     }
 
-    fn take(&self, message: &BorrowedMessage<'_>) {
-        let Some(ticket) = self.ledger.take(message.partition(), message.offset()) else {
-            return;
-        };
-        let message = message.detach();
-        // The other side takes at once what comes, so this waits for nothing that could last.
-        if self
-            .messages
-            .blocking_send(Taken { ticket, message })
-            .is_err()
-        {
-            debug!("a message came when handling had ended; it will come again");
+    /// Waits for a message, and takes with it those that have been fetched by then and for which there
+    /// is room. The handling gets them together: to wake it for each would be dear beside all else that
+    /// is done for a message here.
+    fn take_burst(&self, wait: Duration) -> Result<(), Error> {
+        let mut burst = Vec::new();
+        let mut wait = wait;
+        // Without room it is polled all the same: the group wants to hear of us.
+        for _ in 0..self.ledger.room().clamp(1, BURST) {
+            match self.kafka.poll(wait) {
+                Some(Ok(message)) => burst.extend(self.take(&message)),
+                Some(Err(error)) => survive(error)?,
+                None => break,
+            }
+            wait = Duration::ZERO;
         }
+        // The other side takes at once what comes, so this waits for nothing that could last.
+        if !burst.is_empty() && self.messages.blocking_send(burst).is_err() {
+            debug!("messages came when handling had ended; they will come again");
+        }
+        Ok(())
+    }
+
+    fn take(&self, message: &BorrowedMessage<'_>) -> Option<Taken> {
+        let ticket = self.ledger.take(message.partition(), message.offset())?;
+        let message = message.detach();
+        Some(Taken { ticket, message })
     }
 
     /// Pauses and resumes partitions as the ledger wants it; says how long the next poll may wait.
