@@ -119,14 +119,19 @@ impl App {
 
     /// Waits for the one span of this name to end.
     pub(crate) async fn ended(&self, name: &str) -> SpanData {
-        let has_name = |span: &SpanData| span.name == name;
+        self.all_ended(name, 1).await.remove(0)
+    }
+
+    /// Waits for as many spans of this name to end. There must not be more.
+    pub(crate) async fn all_ended(&self, name: &str, count: usize) -> Vec<SpanData> {
+        let of_name = |ended: &[SpanData]| ended.iter().filter(|span| span.name == name).count();
         let spans = &self.spans;
         spans
-            .wait_until(SOON, |ended| ended.iter().any(has_name))
+            .wait_until(SOON, |ended| of_name(ended) >= count)
             .await;
-        let mut spans = spans.named(name);
-        assert_eq!(spans.len(), 1, "{spans:#?}");
-        spans.remove(0)
+        let spans = spans.named(name);
+        assert_eq!(spans.len(), count, "{spans:#?}");
+        spans
     }
 
     /// The database, past the service and with every right.

@@ -1,7 +1,5 @@
 //! The same request twice, by its `Idempotency-Key`.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -46,10 +44,7 @@ async fn a_repeated_request_points_to_the_trace_of_the_first() {
     post(&app, "key", &new_order()).await;
     let first = app.ended("POST /orders").await;
     post(&app, "key", &new_order()).await;
-    while app.spans.named("POST /orders").len() < 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let second = &app.spans.named("POST /orders")[1];
+    let second = &app.all_ended("POST /orders", 2).await[1];
     let link = &second.links.links[0].span_context;
     assert_eq!(link.span_id(), first.span_context.span_id());
     assert_eq!(link.trace_id(), first.span_context.trace_id());
