@@ -5,6 +5,7 @@
 //! is each service's own business and stays there, but for the [event](OrderCreated), which is the
 //! one thing that two services must understand alike.
 
+pub mod attributes;
 mod error;
 mod event;
 mod ids;

@@ -9,7 +9,7 @@ use crate::mailer::Mail;
 /// Makes a claim, or takes over one that is too old. No row: it is not ours.
 ///
 /// Of two that come at once the second waits on the key, and then finds a fresh claim.
-const CLAIM_MAIL: Statement = Statement {
+const CLAIM_MAIL: Statement<'_> = Statement {
     summary: "INSERT email.mails",
     text: "INSERT INTO email.mails AS claim (order_id, kind, state, claimed_at)
            VALUES ($1, $2, 'sending', now())
@@ -17,17 +17,17 @@ const CLAIM_MAIL: Statement = Statement {
            WHERE claim.state = 'sending' AND claim.claimed_at < now() - $3",
 };
 
-const FIND_STATE: Statement = Statement {
+const FIND_STATE: Statement<'_> = Statement {
     summary: "SELECT email.mails",
     text: "SELECT state FROM email.mails WHERE order_id = $1 AND kind = $2",
 };
 
-const MARK_SENT: Statement = Statement {
+const MARK_SENT: Statement<'_> = Statement {
     summary: "UPDATE email.mails",
     text: "UPDATE email.mails SET state = 'sent' WHERE order_id = $1 AND kind = $2",
 };
 
-const APPEND_TO_TRANSPORT: Statement = Statement {
+const APPEND_TO_TRANSPORT: Statement<'_> = Statement {
     summary: "INSERT email.transport",
     text: "INSERT INTO email.transport (order_id, customer_id, kind, sent_at)
            VALUES ($1, $2, $3, now())",

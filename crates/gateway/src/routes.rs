@@ -11,6 +11,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
+use domain::attributes;
 use service::{ApiError, Path};
 
 use crate::forward::{REPLAYED, Upstream};
@@ -65,7 +66,7 @@ async fn place_order(
         .await?;
     // Only now is there an id to find the trace by.
     if let Some(id) = placed_order(&answer) {
-        telemetry::context::set_attribute("order.id", id.to_owned());
+        telemetry::context::set_attribute(attributes::ORDER_ID, id.to_owned());
     }
     Ok(answer)
 }

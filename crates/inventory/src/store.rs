@@ -16,30 +16,30 @@ use telemetry::sql::{Database, Statement};
 /// How many stock levels a list has at most. The catalogue is a fixed one of ten.
 const LIST_LIMIT: i64 = 1_000;
 
-const LIST_STOCK: Statement = Statement {
+const LIST_STOCK: Statement<'_> = Statement {
     summary: "SELECT inventory.items",
     text: "SELECT item_id, available, reserved FROM inventory.items ORDER BY item_id LIMIT $1",
 };
 
-const FIND_STOCK: Statement = Statement {
+const FIND_STOCK: Statement<'_> = Statement {
     summary: "SELECT inventory.items",
     text: "SELECT item_id, available, reserved FROM inventory.items WHERE item_id = $1",
 };
 
-const INSERT_RESERVATION: Statement = Statement {
+const INSERT_RESERVATION: Statement<'_> = Statement {
     summary: "INSERT inventory.reservations",
     text: "INSERT INTO inventory.reservations (order_id, item_id, quantity, state)
            VALUES ($1, $2, $3, 'reserved')
            ON CONFLICT (order_id, item_id) DO NOTHING",
 };
 
-const FIND_RESERVATION: Statement = Statement {
+const FIND_RESERVATION: Statement<'_> = Statement {
     summary: "SELECT inventory.reservations",
     text: "SELECT state, quantity FROM inventory.reservations
            WHERE order_id = $1 AND item_id = $2",
 };
 
-const TAKE_STOCK: Statement = Statement {
+const TAKE_STOCK: Statement<'_> = Statement {
     summary: "UPDATE inventory.items",
     text: "UPDATE inventory.items
            SET available = available - $2, reserved = reserved + $2
@@ -48,7 +48,7 @@ const TAKE_STOCK: Statement = Statement {
 };
 
 /// Changes nothing where there is no such item: that is how the two are told apart.
-const REFUSE_RESERVATION: Statement = Statement {
+const REFUSE_RESERVATION: Statement<'_> = Statement {
     summary: "UPDATE inventory.reservations",
     text: "UPDATE inventory.reservations SET state = 'refused'
            WHERE order_id = $1 AND item_id = $2
@@ -57,7 +57,7 @@ const REFUSE_RESERVATION: Statement = Statement {
 
 /// Answers how much was held: nothing (0) where there was no row before, and no row where there
 /// was one that held nothing.
-const RELEASE_RESERVATION: Statement = Statement {
+const RELEASE_RESERVATION: Statement<'_> = Statement {
     summary: "INSERT inventory.reservations",
     text: "INSERT INTO inventory.reservations AS held (order_id, item_id, quantity, state)
            VALUES ($1, $2, 0, 'released')
@@ -66,7 +66,7 @@ const RELEASE_RESERVATION: Statement = Statement {
            RETURNING quantity",
 };
 
-const GIVE_STOCK_BACK: Statement = Statement {
+const GIVE_STOCK_BACK: Statement<'_> = Statement {
     summary: "UPDATE inventory.items",
     text: "UPDATE inventory.items
            SET available = available + $2, reserved = reserved - $2
@@ -225,7 +225,7 @@ async fn release_reservation(
 async fn move_stock(
     db: &Database,
     connection: &mut PgConnection,
-    statement: &Statement,
+    statement: &Statement<'static>,
     item: &ItemId,
     quantity: i64,
 ) -> sqlx::Result<Option<StockLevel>> {

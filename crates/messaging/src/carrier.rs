@@ -1,94 +1,108 @@
 //! Step one: Kafka headers as a carrier of trace context.
 //!
-//! OpenTelemetry's propagators know nothing of Kafka. They write through an [`Injector`] and read
-//! through an [`Extractor`], and these two adapters are all that Kafka needs to become a transport
-//! for `traceparent`, `tracestate` and `baggage`. Which of these headers there are, and how they
-//! look, is the propagator's business alone.
+//! OpenTelemetry's propagators know nothing of Kafka. They write through an [`Injector`] and read through an
+//! [`Extractor`], and these two adapters are all that Kafka needs to become a transport for `traceparent`,
+//! `tracestate` and `baggage`. Which headers there are, and what they look like, is the propagator's business.
 //!
-//! Kafka allows a key to appear many times, and a value to be null or any bytes. So:
-//! - to set is to *replace*. Appending would leave the old `traceparent` of a message that is sent
-//!   on in front of the new one, and a reader that takes the first would continue the wrong span;
-//! - to get is to take the *last* of a key, as OpenTelemetry's Java agent does, since what was
-//!   added last is the most recent;
-//! - a value that is null or no UTF-8 is as good as absent.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
+//! Kafka allows a name to appear many times, and a value to be null or any bytes. So:
+//! - to set is to *replace*. Appending would leave the old `traceparent` of a message that is sent on in front of the
+//!   new one, and a reader that takes the first would continue the wrong span;
+//! - to get is to take the *last* of a name, as OpenTelemetry's Java agent does, since what was added last is the most
+//!   recent. Of several `traceparent` the last *valid* one counts, and all `tracestate` are one list;
+//! - a value that is null or no UTF-8 counts as absent;
+//! - names match in any case, since some senders write `Traceparent`.
 
 use opentelemetry::{
     Context, global,
     propagation::{Extractor, Injector},
 };
-use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::message::{Message, OwnedHeaders};
+
+use crate::{
+    headers::{self, MessageHeaders},
+    traceparent,
+};
+
+/// Writes `context` into `headers`, with the global propagator.
+///
+/// Every field that the propagator can write is removed first: otherwise the `tracestate` of an earlier send would
+/// travel on beside a new `traceparent`.
+pub fn inject(context: &Context, headers: &mut OwnedHeaders) {
+    global::get_text_map_propagator(|propagator| {
+        for field in propagator.fields() {
+            headers::remove(headers, field);
+        }
+        propagator.inject_context(context, &mut HeaderInjector(headers));
+    });
+}
+
+/// Reads the context that a message carries, with the global propagator.
+///
+/// Without a valid context in the headers the result is empty, and a span started under it begins a new trace. The
+/// result is never the context of the code that calls this function.
+pub fn extract(message: &impl Message) -> Context {
+    extract_from(&MessageHeaders::of(message))
+}
+
+/// The same as [`extract`], for headers that were read already.
+#[must_use]
+pub fn extract_from(headers: &MessageHeaders<'_>) -> Context {
+    // OpenTelemetry's no-op propagator, the default one, answers with the current context.
+    let _no_context_is_current = Context::new().attach();
+    global::get_text_map_propagator(|propagator| propagator.extract(&HeaderExtractor::new(headers)))
+}
 
 /// Writes trace context into the headers of a message to be sent.
 #[derive(Debug)]
 pub struct HeaderInjector<'a>(pub &'a mut OwnedHeaders);
 
 impl Injector for HeaderInjector<'_> {
+    /// Replaces every header of this name. An empty value only removes them: W3C Trace Context asks senders not to
+    /// send an empty `tracestate`, and OpenTelemetry's propagator sets one for every span that has none.
     fn set(&mut self, key: &str, value: String) {
-        *self.0 = replace(self.0, key, value.as_bytes());
+        headers::remove(self.0, key);
+        if !value.is_empty() {
+            headers::append(self.0, key, &value);
+        }
     }
 }
 
-/// Reads trace context from the headers of a message that came in.
+/// Reads trace context from the headers of a received message.
 #[derive(Debug)]
-pub struct HeaderExtractor<'a, H>(pub &'a H);
+pub struct HeaderExtractor<'a> {
+    headers: &'a MessageHeaders<'a>,
+    /// All `tracestate` headers as one list, if there are several.
+    tracestate: Option<String>,
+}
 
-impl<H: Headers> Extractor for HeaderExtractor<'_, H> {
+impl<'a> HeaderExtractor<'a> {
+    /// Reads from `headers`.
+    #[must_use]
+    pub fn new(headers: &'a MessageHeaders<'a>) -> Self {
+        let several = headers.texts(TRACESTATE).count() > 1;
+        let joined = || headers.texts(TRACESTATE).collect::<Vec<_>>().join(",");
+        Self {
+            headers,
+            tracestate: several.then(joined),
+        }
+    }
+}
+
+const TRACESTATE: &str = "tracestate";
+
+impl Extractor for HeaderExtractor<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        readable(self.0)
-            .filter(|header| header.key == key)
-            .last()
-            .and_then(|header| std::str::from_utf8(header.value?).ok())
+        let mut newest_first = self.headers.texts(key).rev();
+        match (key, &self.tracestate) {
+            ("traceparent", _) => newest_first.find(|value| traceparent::is_valid(value)),
+            (TRACESTATE, Some(joined)) => Some(joined),
+            _ => newest_first.next(),
+        }
     }
 
     fn keys(&self) -> Vec<&str> {
-        readable(self.0).map(|header| header.key).collect()
+        self.headers.iter().map(|header| header.key).collect()
     }
-}
-
-/// Puts `context` into `headers`, by the program's global propagator.
-pub fn inject(context: &Context, headers: &mut OwnedHeaders) {
-    global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(context, &mut HeaderInjector(headers));
-    });
-}
-
-/// The context that a message's headers carry, by the program's global propagator.
-///
-/// Without a valid one the context is empty, and a span started under it is the root of a new
-/// trace; in particular it is never the context of the code that happens to call this.
-pub fn extract(message: &impl Message) -> Context {
-    let Some(headers) = message.headers() else {
-        return Context::new();
-    };
-    global::get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers))
-    })
-}
-
-/// A copy of `headers` in which `key` appears once, with `value`.
-pub(crate) fn replace(headers: &OwnedHeaders, key: &str, value: &[u8]) -> OwnedHeaders {
-    readable(headers)
-        .filter(|header| header.key != key)
-        .fold(
-            OwnedHeaders::new_with_capacity(headers.count() + 1),
-            OwnedHeaders::insert,
-        )
-        .insert(Header {
-            key,
-            value: Some(value),
-        })
-}
-
-/// Every header whose key is UTF-8, as Kafka's protocol demands.
-///
-/// A stranger may break that rule, and rdkafka 0.39 panics on such a key (`Headers::try_get`
-/// unwraps it). One bad message must not end a consumer, so the panic is caught and the header
-/// passed over.
-pub(crate) fn readable<H: Headers>(headers: &H) -> impl Iterator<Item = Header<'_, &[u8]>> {
-    (0..headers.count())
-        .filter_map(|index| catch_unwind(AssertUnwindSafe(|| headers.try_get(index))).ok()?)
 }
 
 #[cfg(test)]

@@ -1,193 +1,231 @@
 //! Step two: a `send` span around each message, its context injected into the headers.
 //!
-//! The span is of kind PRODUCER, starts before the message is handed to librdkafka and ends when
-//! the broker has acknowledged it, so that it shows what sending really took. Its *own* context
-//! goes into the headers: the consumer's span becomes its child.
+//! The span is of kind PRODUCER. It starts before the message is handed to librdkafka and ends when the broker has
+//! acknowledged it, so it shows what sending really took. Its *own* context goes into the headers: the span that
+//! processes the message becomes its child.
 //!
-//! The producer is idempotent and waits for all in-sync replicas. It sends single messages; the
-//! conventions' `create` spans, one for each message of a batch call, are not needed here.
+//! [`Producer::send`] does this around your `FutureProducer`. [`Instrumentation::send_span`] does it for any other
+//! client; `Producer::send` itself is made of it.
 
-use std::{sync::Arc, time::Duration};
-
-use opentelemetry::KeyValue;
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{SpanBuilder, SpanKind, TraceContextExt},
+};
 use opentelemetry_semantic_conventions::attribute::{
-    MESSAGING_CLIENT_ID, MESSAGING_DESTINATION_NAME, MESSAGING_DESTINATION_PARTITION_ID,
-    MESSAGING_KAFKA_MESSAGE_KEY, MESSAGING_KAFKA_MESSAGE_TOMBSTONE, MESSAGING_KAFKA_OFFSET,
-    MESSAGING_OPERATION_NAME, MESSAGING_OPERATION_TYPE, MESSAGING_SYSTEM, SERVER_ADDRESS,
-    SERVER_PORT,
+    MESSAGING_DESTINATION_PARTITION_ID, MESSAGING_KAFKA_OFFSET,
 };
 use rdkafka::{
-    config::FromClientConfigAndContext,
-    message::ToBytes,
-    producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig},
+    ClientContext,
+    client::DefaultClientContext,
+    error::KafkaError,
+    message::{OwnedHeaders, ToBytes},
+    producer::{FutureProducer, FutureRecord, future_producer::Delivery},
     util::Timeout,
 };
-use tracing::{Span, info_span};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{Error, attributes, carrier, client};
+use crate::{Error, Instrumentation, MessageView, carrier, error, span};
 
-/// A message that does not fit into librdkafka's queue fails at once, rather than waiting unseen.
-const FULL_QUEUE_IS_AN_ERROR: Timeout = Timeout::After(Duration::ZERO);
-
-/// Where to send, and as whom.
-#[derive(Debug, Clone)]
-pub struct ProducerConfig {
-    /// The brokers to start from, `host:port`, separated by commas.
-    pub brokers: String,
-    /// The name by which brokers and spans know this client.
-    pub client_id: String,
-    /// After how long a message that no broker acknowledges counts as failed; never without.
-    pub message_timeout: Option<Duration>,
-    /// The largest message, in bytes; librdkafka's default of 1 MB without.
-    pub max_message_bytes: Option<u32>,
+/// Your `FutureProducer`, with a span around each message. Clones share the client.
+pub struct Producer<C: ClientContext + 'static = DefaultClientContext> {
+    client: FutureProducer<C>,
+    instrumentation: Instrumentation,
 }
 
-impl ProducerConfig {
-    /// Sends to these brokers as this client; a message fails after 30 seconds.
-    pub fn new(brokers: impl Into<String>, client_id: impl Into<String>) -> Self {
+impl<C: ClientContext + 'static> Producer<C> {
+    /// Sends through `client`. Make `instrumentation` from the `ClientConfig` that the client was built from.
+    #[must_use]
+    pub fn new(client: FutureProducer<C>, instrumentation: Instrumentation) -> Self {
         Self {
-            brokers: brokers.into(),
-            client_id: client_id.into(),
-            message_timeout: Some(Duration::from_secs(30)),
-            max_message_bytes: None,
+            client,
+            instrumentation,
         }
     }
-}
 
-/// Where a message was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery {
-    /// The partition.
-    pub partition: i32,
-    /// The offset in that partition.
-    pub offset: i64,
-}
-
-/// Sends messages, each in a span of its own. Clones share one connection.
-#[derive(Clone)]
-pub struct Producer {
-    kafka: FutureProducer<client::Logged>,
-    client: Arc<attributes::Client>,
-}
-
-impl Producer {
-    /// Makes a producer. It connects in the background: a broker that is away is no error here.
+    /// Sends one message and waits until the broker has acknowledged it. `queue_timeout` is how long to retry while
+    /// librdkafka's queue is full, as in [`FutureProducer::send`].
+    ///
+    /// The span is a child of the current OpenTelemetry context. The record keeps its headers, except for those that
+    /// the propagator writes: a message that is sent on gets the context of this send.
+    ///
+    /// Dropping the future does not take the message back. Its span then ends with the error `cancelled`.
     ///
     /// # Errors
-    /// A setting that librdkafka refuses.
-    pub fn new(config: &ProducerConfig) -> Result<Self, Error> {
-        let timeout = config
-            .message_timeout
-            .map_or(0, |timeout| timeout.as_millis());
-        let mut settings = client::config(&config.brokers, &config.client_id)
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("message.timeout.ms", timeout.to_string())
-            .set("linger.ms", "2")
-            // Bounds what waits here while the broker is away.
-            .set("queue.buffering.max.kbytes", "32768")
-            .clone();
-        if let Some(bytes) = config.max_message_bytes {
-            settings.set("message.max.bytes", bytes.to_string());
-        }
-        let client = attributes::Client::new(&config.brokers, &config.client_id);
-        Ok(Self {
-            kafka: FutureProducer::from_config_and_context(&settings, client::Logged)?,
-            client: client.into(),
-        })
-    }
-
-    /// Sends one message and waits for the broker's acknowledgement.
-    ///
-    /// The span is a child of the current one. Headers that the record has already are kept, but
-    /// for those that the propagator writes: a message that is sent on gets the context of this
-    /// very send.
-    ///
-    /// # Errors
-    /// No acknowledgement within the configured time, a full queue, a message that the broker
-    /// refuses. The span has the error then; to log it is the caller's part.
-    pub async fn send<K, P>(&self, record: FutureRecord<'_, K, P>) -> Result<Delivery, Error>
+    /// The queue stays full, or librdkafka or the broker refuses the message or does not acknowledge it in time. The
+    /// span has the error; logging it is up to the caller.
+    pub async fn send<K, P>(
+        &self,
+        record: FutureRecord<'_, K, P>,
+        queue_timeout: impl Into<Timeout>,
+    ) -> Result<Delivery, Error>
     where
         K: ToBytes + ?Sized,
         P: ToBytes + ?Sized,
     {
-        self.send_with(record, &[]).await
+        self.send_with(record, queue_timeout, []).await
     }
 
-    /// The same, with further attributes on the span: what the sender knows and the message does not.
+    /// The same, with more attributes on the span: what the sender knows and the message does not say.
     ///
     /// # Errors
     /// As [`send`](Self::send).
     pub async fn send_with<K, P>(
         &self,
         mut record: FutureRecord<'_, K, P>,
-        attributes: &[KeyValue],
+        queue_timeout: impl Into<Timeout>,
+        attributes: impl IntoIterator<Item = KeyValue>,
     ) -> Result<Delivery, Error>
     where
         K: ToBytes + ?Sized,
         P: ToBytes + ?Sized,
     {
-        let span = self.span(&record);
-        for attribute in attributes {
-            span.set_attribute(attribute.key.clone(), attribute.value.clone());
-        }
-        let mut headers = record.headers.take().unwrap_or_default();
-        carrier::inject(&span.context(), &mut headers);
-        let record = record.headers(headers);
-        let result = match self.kafka.send(record, FULL_QUEUE_IS_AN_ERROR).await {
-            Ok(sent) => Ok(Delivery {
-                partition: sent.partition,
-                offset: sent.offset,
-            }),
-            Err((error, _message)) => Err(Error::from(error)),
-        };
-        record_result(&span, &result);
-        result
-    }
-
-    /// Forgets the messages that no broker has acknowledged; their sends fail. Some may have arrived.
-    pub fn purge(&self) {
-        self.kafka.purge(PurgeConfig::default().queue().inflight());
-    }
-
-    fn span<K, P>(&self, record: &FutureRecord<'_, K, P>) -> Span
-    where
-        K: ToBytes + ?Sized,
-        P: ToBytes + ?Sized,
-    {
+        let key = record.key.map(ToBytes::to_bytes);
         let payload = record.payload.map(ToBytes::to_bytes);
-        info_span!(
-            "send",
-            otel.name = format!("send {}", record.topic),
-            otel.kind = "producer",
-            { MESSAGING_SYSTEM } = "kafka",
-            { MESSAGING_OPERATION_NAME } = "send",
-            { MESSAGING_OPERATION_TYPE } = "send",
-            { MESSAGING_CLIENT_ID } = self.client.id,
-            { SERVER_ADDRESS } = self.client.address,
-            { SERVER_PORT } = self.client.port,
-            { MESSAGING_DESTINATION_NAME } = record.topic,
-            { MESSAGING_KAFKA_MESSAGE_KEY } = attributes::text(record.key.map(ToBytes::to_bytes)),
-            { MESSAGING_KAFKA_MESSAGE_TOMBSTONE } = attributes::tombstone(payload),
-        )
-    }
-}
-
-fn record_result(span: &Span, result: &Result<Delivery, Error>) {
-    match result {
-        Ok(delivery) => {
-            // The conventions want the partition as a string, the offset as an integer.
-            let partition = delivery.partition.to_string();
-            span.set_attribute(MESSAGING_DESTINATION_PARTITION_ID, partition);
-            span.set_attribute(MESSAGING_KAFKA_OFFSET, delivery.offset);
+        let headers = record.headers.get_or_insert_default();
+        let span = self
+            .instrumentation
+            .send_span(record.topic, key, payload, headers);
+        for attribute in attributes {
+            span.context().span().set_attribute(attribute);
         }
-        Err(error) => attributes::set_error(span, error.error_type(), error.to_string()),
+        match self.client.send(record, queue_timeout).await {
+            Ok(delivery) => {
+                span.acknowledged(delivery.partition, delivery.offset);
+                Ok(delivery)
+            }
+            Err((error, _message)) => {
+                span.failed(&error);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The client inside.
+    #[must_use]
+    pub fn client(&self) -> &FutureProducer<C> {
+        &self.client
+    }
+
+    /// What makes the spans.
+    #[must_use]
+    pub fn instrumentation(&self) -> &Instrumentation {
+        &self.instrumentation
     }
 }
 
-impl std::fmt::Debug for Producer {
+impl Instrumentation {
+    /// Starts the `send` span of a message and injects its context into `headers`, which go out with the message.
+    ///
+    /// This is [`Producer::send`] for every other client: keep the span until the delivery report is there. With a
+    /// `BaseProducer` the span travels as the message's delivery opaque:
+    ///
+    /// ```
+    /// use messaging::{Instrumentation, SendSpan};
+    /// use rdkafka::{
+    ///     ClientContext, Message,
+    ///     message::{DeliveryResult, OwnedHeaders},
+    ///     producer::{BaseRecord, ProducerContext, ThreadedProducer},
+    /// };
+    ///
+    /// struct Traced;
+    /// impl ClientContext for Traced {}
+    /// impl ProducerContext for Traced {
+    ///     type DeliveryOpaque = Box<SendSpan>;
+    ///
+    ///     fn delivery(&self, result: &DeliveryResult<'_>, span: Box<SendSpan>) {
+    ///         match result {
+    ///             Ok(message) => span.acknowledged(message.partition(), message.offset()),
+    ///             Err((error, _)) => span.failed(error),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// fn send(producer: &ThreadedProducer<Traced>, kafka: &Instrumentation, payload: &str) {
+    ///     let mut headers = OwnedHeaders::new();
+    ///     let span = kafka.send_span("greetings", None, Some(payload.as_bytes()), &mut headers);
+    ///     let record = BaseRecord::<(), str, _>::with_opaque_to("greetings", Box::new(span))
+    ///         .payload(payload)
+    ///         .headers(headers);
+    ///     if let Err((error, record)) = producer.send(record) {
+    ///         record.delivery_opaque.failed(&error);
+    ///     }
+    /// }
+    /// ```
+    pub fn send_span(
+        &self,
+        topic: &str,
+        key: Option<&[u8]>,
+        payload: Option<&[u8]>,
+        headers: &mut OwnedHeaders,
+    ) -> SendSpan {
+        let message = MessageView {
+            operation: "send",
+            topic,
+            key,
+            payload,
+        };
+        let span = SpanBuilder::from_name(format!("send {topic}"))
+            .with_kind(SpanKind::Producer)
+            .with_attributes(self.of_message(&message));
+        let context = self.start(span, &Context::current());
+        carrier::inject(&context, headers);
+        SendSpan { context }
+    }
+}
+
+/// A `send` span under way. Dropped without an outcome it ends with the error `cancelled`.
+#[derive(Debug)]
+#[must_use = "the span ends, as cancelled, when this is dropped"]
+pub struct SendSpan {
+    context: Context,
+}
+
+impl SendSpan {
+    /// The context in which the span is the current one.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The broker has written the message there.
+    pub fn acknowledged(self, partition: i32, offset: i64) {
+        let span = self.context.span();
+        // The conventions want the partition as a string and the offset as an integer.
+        let partition = partition.to_string();
+        span.set_attribute(KeyValue::new(MESSAGING_DESTINATION_PARTITION_ID, partition));
+        span.set_attribute(KeyValue::new(MESSAGING_KAFKA_OFFSET, offset));
+        span.end();
+    }
+
+    /// The message was not sent, or the broker has not acknowledged it.
+    pub fn failed(self, error: &KafkaError) {
+        span::fail(&self.context, error::type_of(error), error.to_string());
+        self.context.span().end();
+    }
+}
+
+impl Drop for SendSpan {
+    fn drop(&mut self) {
+        // A span that has ended ignores this.
+        span::fail(
+            &self.context,
+            span::CANCELLED,
+            "the send was cancelled; the message may still arrive",
+        );
+        self.context.span().end();
+    }
+}
+
+// Not derived: a derived `Clone` would ask for `C: Clone`.
+impl<C: ClientContext + 'static> Clone for Producer<C> {
+    fn clone(&self) -> Self {
+        Self::new(self.client.clone(), self.instrumentation.clone())
+    }
+}
+
+impl<C: ClientContext + 'static> std::fmt::Debug for Producer<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Producer").finish_non_exhaustive()
+        let mut producer = f.debug_struct("Producer");
+        producer.field("instrumentation", &self.instrumentation);
+        producer.finish_non_exhaustive()
     }
 }

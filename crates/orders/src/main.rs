@@ -3,8 +3,10 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
+use domain::attributes;
+use messaging::Instrumentation;
 use orders::{AppState, Publisher, idempotency};
-use service::{Listen, PostgresArgs};
+use service::{KafkaArgs, Listen, PostgresArgs};
 use tokio_util::sync::CancellationToken;
 
 /// At the end requests get five seconds and the last events two. With two for the last spans this
@@ -18,20 +20,24 @@ struct Config {
     listen: Listen,
     #[command(flatten)]
     postgres: PostgresArgs,
-    /// The Kafka brokers to start from, `host:port`, separated by commas.
-    #[arg(long, env = "KAFKA_BROKERS")]
-    kafka_brokers: String,
+    #[command(flatten)]
+    kafka: KafkaArgs,
     /// For how many hours the Idempotency-Key of an order is remembered.
     #[arg(long, env = "IDEMPOTENCY_KEY_HOURS", default_value_t = 24)]
     idempotency_key_hours: u32,
 }
+
+/// An order is thousands of small allocations that live for some milliseconds; jemalloc makes them cheaper. Its settings
+/// are in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let service = telemetry::Service {
         name: "orders",
         namespace: "orderflow",
         version: env!("CARGO_PKG_VERSION"),
-        baggage_attributes: &["order.id"],
+        baggage_attributes: &[attributes::ORDER_ID],
         trust_remote_sampling: true,
     };
     service::run(service, start)
@@ -39,9 +45,11 @@ fn main() -> ExitCode {
 
 async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let database = config.postgres.connect("orders")?;
+    let kafka = config.kafka.client_config(env!("CARGO_PKG_NAME"));
+    let spans = Instrumentation::new(&kafka);
     let state = AppState {
         database: database.clone(),
-        publisher: Publisher::new(config.kafka_brokers),
+        publisher: Publisher::new(kafka, spans),
         key_lifetime: Duration::from_secs(3_600) * config.idempotency_key_hours,
     };
     let listener = config.listen.bind().await?;

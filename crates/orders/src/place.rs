@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use domain::{NewOrder, Order, OrderId, OrderStatus, Timestamp};
+use domain::{NewOrder, Order, OrderId, OrderStatus, Timestamp, attributes::ORDER_ID};
 use service::ApiError;
 use sqlx::{Postgres, Transaction};
 use telemetry::context;
@@ -20,9 +20,6 @@ use crate::{
     idempotency::IdempotencyKey,
     store::{self, Claim, PlacedBefore},
 };
-
-/// The attribute, and the baggage entry, by which all spans of an order are found.
-const ORDER_ID: &str = "order.id";
 
 /// For how long a key is remembered, unless configured otherwise.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);

@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
-use domain::{Order, OrderCreated};
-use messaging::{Producer, ProducerConfig, topics, topics::Topic};
+use delivery::topics::{self, Topic};
+use domain::{Order, OrderCreated, attributes};
+use messaging::Instrumentation;
 use outbox::{Outbox, OutboxMessage, Relay};
+use rdkafka::ClientConfig;
 use sqlx::PgConnection;
-use telemetry::sql::Database;
+use telemetry::sql::{Database, Statement};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -18,19 +20,21 @@ use tokio_util::sync::CancellationToken;
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
 /// Publishes events through the outbox. Clones are the same.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Publisher {
-    brokers: String,
+    kafka: ClientConfig,
+    spans: Instrumentation,
     outbox: Outbox,
     topic_is_there: watch::Sender<bool>,
 }
 
 impl Publisher {
-    /// Publishes to these brokers, once it is [run](Self::run).
+    /// Publishes to the brokers of these settings, with these spans, once it is [run](Self::run).
     #[must_use]
-    pub fn new(brokers: String) -> Self {
+    pub fn new(kafka: ClientConfig, spans: Instrumentation) -> Self {
         Self {
-            brokers,
+            kafka,
+            spans: spans.with_attribute_prefix(attributes::MESSAGING),
             outbox: Outbox::in_schema("orders"),
             topic_is_there: watch::Sender::new(false),
         }
@@ -44,11 +48,13 @@ impl Publisher {
         self,
         database: Database,
         shutdown: CancellationToken,
-    ) -> Result<(), messaging::Error> {
-        let mut config = ProducerConfig::new(self.brokers.as_str(), env!("CARGO_PKG_NAME"));
-        // A broker that is away is waited for: what is not sent stays a row in any case.
-        config.message_timeout = None;
-        let relay = Relay::new(self.outbox.clone(), database, Producer::new(&config)?);
+    ) -> Result<(), delivery::Error> {
+        let mut config = self.kafka.clone();
+        // Waits for the broker without limit: what is not sent stays a row in any case.
+        config.set("message.timeout.ms", "0");
+        let producer = delivery::producer(&config, &self.spans)?;
+        let relay = Relay::new(self.outbox.clone(), database.pool().clone(), producer)
+            .with_wait_time_attribute(attributes::OUTBOX_WAIT_TIME);
         tokio::join!(
             self.create_topic(&shutdown),
             relay.run(shutdown.clone(), LAST_EVENTS)
@@ -70,7 +76,12 @@ impl Publisher {
             payload: &OrderCreated::from(order).to_json(),
             content_type: "application/json",
         };
-        self.outbox.append(db, transaction, message).await
+        let statement = Statement {
+            summary: "INSERT orders.outbox",
+            text: self.outbox.insert_sql(),
+        };
+        db.run(&statement, self.outbox.append(transaction, message))
+            .await
     }
 
     /// The transaction of an order has been committed.
@@ -89,7 +100,16 @@ impl Publisher {
 
     async fn create_topic(&self, shutdown: &CancellationToken) {
         let topic = Topic::new(OrderCreated::TOPIC, OrderCreated::PARTITIONS);
-        topics::create_until_there(&self.brokers, &[topic], shutdown).await;
+        topics::create_until_there(&self.kafka, &[topic], shutdown).await;
         self.topic_is_there.send_replace(!shutdown.is_cancelled());
+    }
+}
+
+impl std::fmt::Debug for Publisher {
+    // Without the Kafka settings: one of them may be a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut publisher = f.debug_struct("Publisher");
+        publisher.field("outbox", &self.outbox);
+        publisher.finish_non_exhaustive()
     }
 }

@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 use crate::idempotency::{IdempotencyKey, PATIENCE};
 
-const INSERT_ORDER: Statement = Statement {
+const INSERT_ORDER: Statement<'_> = Statement {
     summary: "INSERT orders.orders",
     text: "INSERT INTO orders.orders (id, customer_id, total, status, created_at, trace_id)
            VALUES ($1, $2, $3, $4, $5, $6)",
 };
 
 /// However many items: one statement, one round trip.
-const INSERT_ITEMS: Statement = Statement {
+const INSERT_ITEMS: Statement<'_> = Statement {
     summary: "INSERT orders.order_items",
     text: "INSERT INTO orders.order_items (order_id, position, item_id, quantity, price)
            SELECT $1, position, item_id, quantity, price
@@ -32,7 +32,7 @@ const INSERT_ITEMS: Statement = Statement {
                 WITH ORDINALITY AS item (item_id, quantity, price, position)",
 };
 
-const FIND_ORDER: Statement = Statement {
+const FIND_ORDER: Statement<'_> = Statement {
     summary: "SELECT orders.orders",
     text: "SELECT id, customer_id, status, created_at, trace_id
            FROM orders.orders WHERE id = $1",
@@ -40,7 +40,7 @@ const FIND_ORDER: Statement = Statement {
 
 /// The first page comes before the end of time, and every other before the last order of the page
 /// before. Of two orders of the same microsecond the id decides.
-const LIST_ORDERS: Statement = Statement {
+const LIST_ORDERS: Statement<'_> = Statement {
     summary: "SELECT orders.orders",
     text: "SELECT id, customer_id, status, created_at, trace_id
            FROM orders.orders
@@ -49,27 +49,27 @@ const LIST_ORDERS: Statement = Statement {
            LIMIT $3",
 };
 
-const LIST_ITEMS: Statement = Statement {
+const LIST_ITEMS: Statement<'_> = Statement {
     summary: "SELECT orders.order_items",
     text: "SELECT order_id, item_id, quantity, price
            FROM orders.order_items WHERE order_id = ANY($1)
            ORDER BY order_id, position",
 };
 
-const UPDATE_STATUS: Statement = Statement {
+const UPDATE_STATUS: Statement<'_> = Statement {
     summary: "UPDATE orders.orders",
     text: "UPDATE orders.orders SET status = $3
            WHERE id = $1 AND status = $2
            RETURNING id, customer_id, status, created_at, trace_id",
 };
 
-const LIMIT_WAIT: Statement = Statement {
+const LIMIT_WAIT: Statement<'_> = Statement {
     summary: "SELECT set_config",
     text: "SELECT set_config('lock_timeout', $1, true)",
 };
 
 /// A key that has expired and was not deleted yet is as good as new.
-const CLAIM_KEY: Statement = Statement {
+const CLAIM_KEY: Statement<'_> = Statement {
     summary: "INSERT orders.idempotency_keys",
     text: "INSERT INTO orders.idempotency_keys AS claimed (key, order_id, created_at, traceparent)
            VALUES ($1, $2, $3, $4)
@@ -78,12 +78,12 @@ const CLAIM_KEY: Statement = Statement {
                WHERE claimed.created_at < $5",
 };
 
-const FIND_KEY: Statement = Statement {
+const FIND_KEY: Statement<'_> = Statement {
     summary: "SELECT orders.idempotency_keys",
     text: "SELECT order_id, traceparent FROM orders.idempotency_keys WHERE key = $1",
 };
 
-const DELETE_KEYS: Statement = Statement {
+const DELETE_KEYS: Statement<'_> = Statement {
     summary: "DELETE orders.idempotency_keys",
     text: "DELETE FROM orders.idempotency_keys WHERE created_at < $1",
 };

@@ -14,22 +14,26 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
 use messaging::{FutureRecord, Producer};
 use opentelemetry::{Context, KeyValue, global, trace::FutureExt};
-use rdkafka::message::{Header, OwnedHeaders};
-use sqlx::{Connection, PgConnection};
-use telemetry::sql::Database;
+use rdkafka::{
+    ClientContext,
+    message::{Header, OwnedHeaders},
+    producer::{Producer as _, PurgeConfig},
+};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{Outbox, leak};
+use crate::Outbox;
 
-/// How long a row waited before it was sent, in seconds: an attribute of the `send` span.
-const WAIT_TIME: &str = "orderflow.outbox.wait_time";
+/// A message that does not fit into librdkafka's queue fails at once, and its row waits.
+const NOT_WHEN_FULL: Duration = Duration::ZERO;
 /// How many messages may be on their way at once.
 const IN_FLIGHT: usize = 1_000;
 /// How often rows that other processes appended are looked for, and a lost lock is tried again.
@@ -39,20 +43,21 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Sends the rows of one outbox.
 #[derive(Debug)]
-pub struct Relay {
-    database: Database,
-    producer: Producer,
+pub struct Relay<C: ClientContext + 'static> {
+    database: PgPool,
+    producer: Producer<C>,
     outbox: Outbox,
     statements: Statements,
+    wait_time: &'static str,
 }
 
 #[derive(Debug)]
 struct Statements {
     /// Under the number that the outbox's name hashes to.
-    lock: &'static str,
+    lock: Arc<str>,
     /// The oldest rows, but for those of the keys that are on their way.
-    select: &'static str,
-    delete: &'static str,
+    select: Arc<str>,
+    delete: Arc<str>,
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -72,29 +77,38 @@ struct Sent {
     acknowledged: bool,
 }
 
-impl Relay {
-    /// A relay that reads from `database` and sends by `producer`, which should wait for the broker
-    /// without limit.
+impl<C: ClientContext + 'static> Relay<C> {
+    /// A relay that reads from `database` and sends with `producer`. The producer must be idempotent and wait for all
+    /// replicas (`enable.idempotence=true`, `acks=all`), and should wait for the broker without limit
+    /// (`message.timeout.ms=0`).
     #[must_use]
-    pub fn new(outbox: Outbox, database: Database, producer: Producer) -> Self {
-        let table = format!("{}.outbox", outbox.schema);
+    pub fn new(outbox: Outbox, database: PgPool, producer: Producer<C>) -> Self {
+        let table = &outbox.table;
         let statements = Statements {
-            lock: leak(format!(
-                "SELECT pg_try_advisory_lock(hashtextextended('{table}', 0))"
-            )),
-            select: leak(format!(
+            lock: format!("SELECT pg_try_advisory_lock(hashtextextended('{table}', 0))").into(),
+            select: format!(
                 "SELECT id, topic, key, payload, headers::text AS headers,
                         extract(epoch FROM clock_timestamp() - created_at)::float8 AS waited
                  FROM {table} WHERE key <> ALL ($1) ORDER BY id LIMIT $2"
-            )),
-            delete: leak(format!("DELETE FROM {table} WHERE id = ANY ($1)")),
+            )
+            .into(),
+            delete: format!("DELETE FROM {table} WHERE id = ANY ($1)").into(),
         };
         Self {
             database,
             producer,
             outbox,
             statements,
+            wait_time: "outbox.wait_time",
         }
+    }
+
+    /// Names the attribute of the `send` span that says how long the row waited, in seconds. The default is
+    /// `outbox.wait_time`.
+    #[must_use]
+    pub fn with_wait_time_attribute(mut self, name: &'static str) -> Self {
+        self.wait_time = name;
+        self
     }
 
     /// Relays until `shutdown` is asked for; then waits, for `drain` at most, for what is on its way.
@@ -102,7 +116,8 @@ impl Relay {
         while !shutdown.is_cancelled() {
             if let Err(error) = self.relay(&shutdown, drain).await {
                 warn!(%error, "the outbox cannot be read at the moment; its rows wait");
-                self.producer.purge();
+                let all = PurgeConfig::default().queue().inflight();
+                self.producer.client().purge(all);
                 pause(PAUSE, &shutdown).await;
             }
         }
@@ -111,7 +126,7 @@ impl Relay {
     /// Waits for the lock and relays as long as its connection lasts.
     async fn relay(&self, shutdown: &CancellationToken, drain: Duration) -> sqlx::Result<()> {
         // Taken out of the pool for good: a lock must not go back into it.
-        let mut connection = self.database.pool().acquire().await?.detach();
+        let mut connection = self.database.acquire().await?.detach();
         while !self.try_lock(&mut connection).await? {
             pause(LOOK_EVERY, shutdown).await;
             if shutdown.is_cancelled() {
@@ -123,7 +138,7 @@ impl Relay {
         while !shutdown.is_cancelled() {
             let room = IN_FLIGHT - on_their_way.keys.len();
             for row in self.oldest(&mut connection, &on_their_way, room).await? {
-                on_their_way.send(&self.producer, row);
+                on_their_way.send(&self.producer, row, self.wait_time);
             }
             let done = tokio::select! {
                 sent = on_their_way.next() => sent,
@@ -155,7 +170,7 @@ impl Relay {
     }
 
     async fn try_lock(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
-        sqlx::query_scalar(self.statements.lock)
+        sqlx::query_scalar(AssertSqlSafe(Arc::clone(&self.statements.lock)))
             .fetch_one(connection)
             .await
     }
@@ -170,7 +185,7 @@ impl Relay {
             return Ok(vec![]);
         }
         let keys: Vec<&str> = on_their_way.keys.iter().map(String::as_str).collect();
-        sqlx::query_as(self.statements.select)
+        sqlx::query_as(AssertSqlSafe(Arc::clone(&self.statements.select)))
             .bind(keys)
             .bind(i64::try_from(room).unwrap_or(i64::MAX))
             .fetch_all(connection)
@@ -181,7 +196,7 @@ impl Relay {
         if done.is_empty() {
             return Ok(());
         }
-        let query = sqlx::query(self.statements.delete).bind(done);
+        let query = sqlx::query(AssertSqlSafe(Arc::clone(&self.statements.delete))).bind(done);
         query.execute(connection).await?;
         Ok(())
     }
@@ -200,9 +215,14 @@ impl OnTheirWay {
     }
 
     /// Sends a row, unless an older one of its key is on its way.
-    fn send(&mut self, producer: &Producer, row: Row) {
+    fn send<C: ClientContext + 'static>(
+        &mut self,
+        producer: &Producer<C>,
+        row: Row,
+        wait_time: &'static str,
+    ) {
         if self.keys.insert(row.key.clone()) {
-            self.sends.spawn(send(producer.clone(), row));
+            self.sends.spawn(send(producer.clone(), row, wait_time));
         }
     }
 
@@ -234,7 +254,11 @@ impl OnTheirWay {
 }
 
 /// Sends one row, in the trace in which it was appended.
-async fn send(producer: Producer, row: Row) -> Sent {
+async fn send<C: ClientContext + 'static>(
+    producer: Producer<C>,
+    row: Row,
+    wait_time: &'static str,
+) -> Sent {
     let headers: HashMap<String, String> = serde_json::from_str(&row.headers).unwrap_or_default();
     let context = global::get_text_map_propagator(|propagator| {
         propagator.extract_with_context(&Context::new(), &headers)
@@ -251,9 +275,9 @@ async fn send(producer: Producer, row: Row) -> Sent {
         .key(&row.key)
         .payload(&row.payload)
         .headers(headers);
-    let waited = [KeyValue::new(WAIT_TIME, row.waited.max(0.0))];
+    let waited = [KeyValue::new(wait_time, row.waited.max(0.0))];
     let sent = producer
-        .send_with(record, &waited)
+        .send_with(record, NOT_WHEN_FULL, waited)
         .with_context(context)
         .await;
     if let Err(error) = &sent {

@@ -4,7 +4,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use messaging::{Message, OwnedMessage, Producer, ProducerConfig};
+use messaging::{Instrumentation, Message, OwnedMessage};
 use opentelemetry::{
     Value, global,
     trace::{SpanKind, TracerProvider as _},
@@ -21,8 +21,7 @@ use rdkafka::{
     mocking::MockCluster,
     producer::DefaultProducerContext,
 };
-use sqlx::PgPool;
-use telemetry::sql::{Database, PoolOptions};
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
@@ -33,8 +32,9 @@ static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
     let provider = SdkTracerProvider::builder()
         .with_simple_exporter(spans.clone())
         .build();
-    let layer = telemetry::spans::layer(provider.tracer("test"));
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
     tracing_subscriber::registry().with(layer).init();
+    global::set_tracer_provider(provider);
     global::set_text_map_propagator(TraceContextPropagator::new());
     spans
 });
@@ -46,7 +46,7 @@ fn span(name: &str) -> SpanData {
 
 struct Setup {
     test: TestDatabase,
-    database: Database,
+    database: PgPool,
     outbox: Outbox,
     cluster: MockCluster<'static, DefaultProducerContext>,
     topic: &'static str,
@@ -63,16 +63,11 @@ impl Setup {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(topic, 1, 1).unwrap();
         let test = testing::database().await;
-        let options = PoolOptions {
-            url: test.url("orders"),
-            schema: "orders",
-            application_name: "test",
-            max_connections: 4,
-            acquire_timeout: Duration::from_secs(10),
-        };
+        let options = PgPoolOptions::new().max_connections(4);
+        let database = options.connect(&test.url("orders")).await.unwrap();
         Self {
             test,
-            database: Database::connect(&options).unwrap(),
+            database,
             outbox: Outbox::in_schema("orders"),
             cluster,
             topic,
@@ -80,7 +75,7 @@ impl Setup {
     }
 
     fn pool(&self) -> &PgPool {
-        self.database.pool()
+        &self.database
     }
 
     async fn append(&self, key: &str, payload: &str, commit: bool) {
@@ -91,10 +86,7 @@ impl Setup {
             content_type: "text/plain",
         };
         let mut transaction = self.pool().begin().await.unwrap();
-        self.outbox
-            .append(&self.database, &mut transaction, message)
-            .await
-            .unwrap();
+        self.outbox.append(&mut transaction, message).await.unwrap();
         if commit {
             transaction.commit().await.unwrap();
             self.outbox.committed();
@@ -102,10 +94,13 @@ impl Setup {
     }
 
     fn relay(&self) -> Relaying {
-        let mut config = ProducerConfig::new(self.cluster.bootstrap_servers(), "test-relay");
-        config.message_timeout = None;
-        let producer = Producer::new(&config).unwrap();
-        let relay = Relay::new(self.outbox.clone(), self.database.clone(), producer);
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", self.cluster.bootstrap_servers())
+            .set("message.timeout.ms", "0");
+        let producer = delivery::producer(&config, &Instrumentation::new(&config)).unwrap();
+        let relay = Relay::new(self.outbox.clone(), self.database.clone(), producer)
+            .with_wait_time_attribute("shop.outbox.wait_time");
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(relay.run(shutdown.clone(), Duration::from_secs(10)));
         Relaying { task, shutdown }
@@ -187,7 +182,7 @@ async fn a_committed_message_is_sent_in_the_trace_it_was_appended_in() {
     let waited = send
         .attributes
         .iter()
-        .find(|attribute| attribute.key.as_str() == "orderflow.outbox.wait_time");
+        .find(|attribute| attribute.key.as_str() == "shop.outbox.wait_time");
     assert!(matches!(waited.unwrap().value, Value::F64(seconds) if seconds > 0.0));
 }
 

@@ -1,7 +1,7 @@
 //! What every service repeats, so that none of them has to.
 //!
 //! - [`run`]: configuration, runtime, telemetry, signals, exit code: a `main` around one function;
-//! - [`Listen`] and [`PostgresArgs`]: configuration that most services share;
+//! - [`Listen`], [`PostgresArgs`] and, with the feature `kafka`, `KafkaArgs`: configuration that services share;
 //! - [`app`]: health, limits, deadlines and errors as JSON around a service's own routes;
 //! - [`Faults`]: failures on demand, to be watched;
 //! - [`serve`]: HTTP on a listener until the end is asked for, then a bounded drain;
@@ -9,13 +9,14 @@
 //!
 //! Nothing in here knows what the services are about.
 
-mod allocator;
 mod app;
 mod config;
 mod error;
 mod extract;
 mod fault;
 mod health;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod run;
 mod serve;
 
@@ -25,5 +26,7 @@ pub use error::ApiError;
 pub use extract::{Json, Path, Query};
 pub use fault::Faults;
 pub use health::{Always, Readiness, Report};
+#[cfg(feature = "kafka")]
+pub use kafka::KafkaArgs;
 pub use run::run;
 pub use serve::{serve, serve_with_drain};

@@ -20,15 +20,15 @@ use sqlx::{Connection, Error, Postgres, Transaction};
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-const BEGIN: Statement = Statement {
+const BEGIN: Statement<'_> = Statement {
     summary: "BEGIN",
     text: "BEGIN",
 };
-const COMMIT: Statement = Statement {
+const COMMIT: Statement<'_> = Statement {
     summary: "COMMIT",
     text: "COMMIT",
 };
-const ROLLBACK: Statement = Statement {
+const ROLLBACK: Statement<'_> = Statement {
     summary: "ROLLBACK",
     text: "ROLLBACK",
 };
@@ -41,11 +41,11 @@ const DEFAULT_PORT: u16 = 5432;
 
 /// A statement and its name in a trace.
 #[derive(Clone, Copy, Debug)]
-pub struct Statement {
+pub struct Statement<'a> {
     /// Operation and target, such as `INSERT shop.carts`.
-    pub summary: &'static str,
+    pub summary: &'a str,
     /// The SQL, with placeholders for values.
-    pub text: &'static str,
+    pub text: &'a str,
 }
 
 /// What a [`Database`] needs to know.
@@ -142,7 +142,7 @@ impl Database {
     /// database did what it was told.
     pub async fn run<T>(
         &self,
-        statement: &Statement,
+        statement: &Statement<'_>,
         query: impl Future<Output = sqlx::Result<T>>,
     ) -> sqlx::Result<T> {
         let span = self.server.span(statement);
@@ -167,7 +167,7 @@ impl Server {
         }
     }
 
-    fn span(&self, statement: &Statement) -> Span {
+    fn span(&self, statement: &Statement<'_>) -> Span {
         tracing::info_span!(
             "sql",
             otel.name = statement.summary,

@@ -34,6 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Spans {
     exporter: InMemorySpanExporter,
+    provider: SdkTracerProvider,
     _subscriber: DefaultGuard,
 }
 
@@ -57,8 +58,15 @@ impl Spans {
         let subscriber = tracing_subscriber::registry().with(layer);
         Self {
             exporter,
+            provider,
             _subscriber: tracing::subscriber::set_default(subscriber),
         }
+    }
+
+    /// What makes the spans, for code that takes a tracer provider and does not go through `tracing`.
+    #[must_use]
+    pub fn provider(&self) -> &SdkTracerProvider {
+        &self.provider
     }
 
     /// All that have ended, in the order in which they did.

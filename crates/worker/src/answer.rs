@@ -5,17 +5,14 @@
 //! - somebody is there and failed (500): try a few times more;
 //! - somebody refused (any other 4xx): trying again would be refused again.
 
-use messaging::{Failure, FailureClass};
+use delivery::{Failure, FailureClass};
 use reqwest::{Response, StatusCode};
 
 /// The failure that an unexpected status is.
 pub(crate) fn refused(service: &str, response: &Response) -> Failure {
     let status = response.status();
-    Failure {
-        class: class(status),
-        error_type: status.as_str().to_owned(),
-        description: format!("{service} answered {}", status.as_str()),
-    }
+    let description = format!("{service} answered {}", status.as_str());
+    Failure::new(class(status), status.as_str().to_owned(), description)
 }
 
 /// The failure that no answer is, or one that broke off or made no sense.
@@ -32,7 +29,7 @@ pub(crate) fn missing(service: &str, error: &reqwest::Error) -> Failure {
         (FailureClass::Unavailable, "connect", "could not be reached")
     } else if error.is_decode() {
         (
-            FailureClass::Failed,
+            FailureClass::Transient,
             "invalid_answer",
             "gave an answer that makes no sense",
         )
@@ -45,11 +42,7 @@ pub(crate) fn missing(service: &str, error: &reqwest::Error) -> Failure {
     } else {
         (FailureClass::Unavailable, "broken_off", "broke off")
     };
-    Failure {
-        class,
-        error_type: error_type.to_owned(),
-        description: format!("{service} {what}"),
-    }
+    Failure::new(class, error_type, format!("{service} {what}"))
 }
 
 fn class(status: StatusCode) -> FailureClass {
@@ -61,7 +54,7 @@ fn class(status: StatusCode) -> FailureClass {
         | StatusCode::SERVICE_UNAVAILABLE
         | StatusCode::GATEWAY_TIMEOUT => FailureClass::Unavailable,
         status if status.is_client_error() => FailureClass::Permanent,
-        _ => FailureClass::Failed,
+        _ => FailureClass::Transient,
     }
 }
 
@@ -80,14 +73,14 @@ mod tests {
             (422, FailureClass::Permanent),
             (425, FailureClass::Unavailable),
             (429, FailureClass::Unavailable),
-            (500, FailureClass::Failed),
-            (501, FailureClass::Failed),
+            (500, FailureClass::Transient),
+            (501, FailureClass::Transient),
             (502, FailureClass::Unavailable),
             (503, FailureClass::Unavailable),
             (504, FailureClass::Unavailable),
             // An answer that should not come at all.
-            (204, FailureClass::Failed),
-            (302, FailureClass::Failed),
+            (204, FailureClass::Transient),
+            (302, FailureClass::Transient),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(class(status), expected, "{status}");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use delivery::Failure;
 use domain::{MailKind, OrderCreated};
-use messaging::Failure;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use telemetry::http_client::Client;

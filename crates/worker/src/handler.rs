@@ -12,8 +12,9 @@
 //!
 //! An item that is not to be had is an outcome, not a failure: the `process` span stays clean.
 
+use delivery::{Failure, FailureClass, Handler};
 use domain::{MailKind, OrderCreated, OrderStatus};
-use messaging::{Failure, FailureClass, Handler, Message, OwnedMessage};
+use messaging::{Message, OwnedMessage};
 use tracing::info;
 
 use crate::{email::Email, inventory::Inventory, orders::Orders};
@@ -79,10 +80,9 @@ impl OrderHandler {
 
 fn parse(message: &OwnedMessage) -> Result<OrderCreated, Failure> {
     let payload = message.payload().unwrap_or_default();
-    OrderCreated::from_json(payload).map_err(|error| Failure {
-        class: FailureClass::Permanent,
-        error_type: "invalid_message".to_owned(),
-        description: format!("the message is no order: {error}"),
+    OrderCreated::from_json(payload).map_err(|error| {
+        let description = format!("the message is no order: {error}");
+        Failure::new(FailureClass::Permanent, "invalid_message", description)
     })
 }
 

@@ -1,11 +1,12 @@
 //! Starts the worker; wiring only.
 
-use std::process::ExitCode;
+use std::{num::NonZeroUsize, process::ExitCode};
 
 use anyhow::Context;
-use domain::OrderCreated;
-use messaging::{Consumer, ConsumerConfig, topics};
-use service::Listen;
+use delivery::{Consumer, topics};
+use domain::{OrderCreated, attributes};
+use messaging::Instrumentation;
+use service::{KafkaArgs, Listen};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use worker::{
@@ -13,14 +14,16 @@ use worker::{
     readiness::WorkerReadiness,
 };
 
+/// The consumer group, whose members share the topic's partitions.
+const GROUP: &str = env!("CARGO_PKG_NAME");
+
 /// Consumes order.created: reserves the stock, confirms or cancels the order, has a mail sent.
 #[derive(Debug, clap::Parser)]
 struct Config {
     #[command(flatten)]
     listen: Listen,
-    /// The brokers to start from, `host:port`, separated by commas.
-    #[arg(long, env = "KAFKA_BROKERS")]
-    kafka_brokers: String,
+    #[command(flatten)]
+    kafka: KafkaArgs,
     /// Base URL of the orders service.
     #[arg(long, env = "ORDERS_SERVICE_URL")]
     orders_service_url: Url,
@@ -30,22 +33,22 @@ struct Config {
     /// Base URL of the email service.
     #[arg(long, env = "EMAIL_SERVICE_URL")]
     email_service_url: Url,
-    /// How many orders are handled at once, at most.
-    #[arg(
-        long,
-        env = "WORKER_CONCURRENCY",
-        default_value_t = 256,
-        value_parser = clap::value_parser!(u16).range(1..=4096)
-    )]
-    worker_concurrency: u16,
+    /// How many orders are handled at once, 1 to 4096.
+    #[arg(long, env = "WORKER_CONCURRENCY", default_value = "256", value_parser = parse_concurrency)]
+    worker_concurrency: NonZeroUsize,
 }
+
+/// An order is thousands of small allocations that live for some milliseconds; jemalloc makes them cheaper. Its settings
+/// are in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let service = telemetry::Service {
         name: "worker",
         namespace: "orderflow",
         version: env!("CARGO_PKG_VERSION"),
-        baggage_attributes: &["order.id"],
+        baggage_attributes: &[attributes::ORDER_ID],
         trust_remote_sampling: true,
     };
     service::run(service, start)
@@ -57,9 +60,13 @@ async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Result<()
         orders: Orders::at(config.orders_service_url)?,
         email: Email::at(config.email_service_url)?,
     };
-    let mut consumer = ConsumerConfig::new(&config.kafka_brokers, "worker", OrderCreated::TOPIC);
-    consumer.concurrency = config.worker_concurrency.into();
-    let consumer = Consumer::new(&consumer)?;
+    let mut kafka = config.kafka.client_config(GROUP);
+    kafka.set("group.id", GROUP);
+    let spans = Instrumentation::new(&kafka).with_attribute_prefix(attributes::MESSAGING);
+    let consumer = Consumer::builder(&kafka, OrderCreated::TOPIC)
+        .concurrency(config.worker_concurrency)
+        .instrumentation(spans)
+        .build()?;
 
     let listener = config.listen.bind().await?;
     let app = service::app(axum::Router::new(), WorkerReadiness(consumer.membership()));
@@ -76,8 +83,16 @@ async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Result<()
         let _end = shutdown.clone().drop_guard();
         consumer.run(handler, shutdown.clone()).await
     };
-    let create = topics::create_until_there(&config.kafka_brokers, &topics, &shutdown);
+    let create = topics::create_until_there(&kafka, &topics, &shutdown);
     let ((), served, consumed) = tokio::join!(create, serve, consume);
     served?;
     consumed.context("the consumer cannot go on")
+}
+
+fn parse_concurrency(text: &str) -> Result<NonZeroUsize, &'static str> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &NonZeroUsize| number.get() <= 4096);
+    number.ok_or("must be a number from 1 to 4096")
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use delivery::{Failure, FailureClass};
 use domain::{OrderId, OrderStatus};
-use messaging::{Failure, FailureClass};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
@@ -57,11 +57,11 @@ impl Orders {
 
 fn settled(status: &str) -> Result<OrderStatus, Failure> {
     match status.parse() {
-        Ok(OrderStatus::Pending) | Err(_) => Err(Failure {
-            class: FailureClass::Failed,
-            error_type: "invalid_answer".to_owned(),
-            description: "orders left the order undecided".to_owned(),
-        }),
+        Ok(OrderStatus::Pending) | Err(_) => Err(Failure::new(
+            FailureClass::Transient,
+            "invalid_answer",
+            "orders left the order undecided",
+        )),
         Ok(status) => Ok(status),
     }
 }

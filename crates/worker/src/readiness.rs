@@ -3,7 +3,7 @@
 //! That another service is away does not make it unready, since waiting is its job. For whom it
 //! waits is in the report, for people.
 
-use messaging::Membership;
+use delivery::Membership;
 use serde_json::json;
 use service::{Readiness, Report};
 

@@ -8,7 +8,8 @@
 use std::sync::{Arc, Mutex};
 
 use axum::{Json, Router, extract::Request, http::StatusCode, response::IntoResponse};
-use messaging::{Failure, FailureClass, Handler, OwnedMessage};
+use delivery::{Failure, FailureClass, Handler};
+use messaging::OwnedMessage;
 use rdkafka::message::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -167,14 +168,14 @@ async fn every_outcome_takes_its_steps_in_order() {
     ];
     for (case, answers, expected) in cases {
         let services = Services::answering(answers).await;
-        assert_eq!(services.handle(&event()).await, Ok(()), "{case}");
+        services.handle(&event()).await.expect(case);
         assert_eq!(services.asked(), expected, "{case}");
     }
 }
 
 #[tokio::test]
 async fn a_failure_ends_the_attempt_where_it_happens() {
-    let (refused, failed) = (FailureClass::Permanent, FailureClass::Failed);
+    let (refused, failed) = (FailureClass::Permanent, FailureClass::Transient);
     let away = FailureClass::Unavailable;
     let cases: [(Answers, FailureClass, &str, &str, usize); 8] = [
         (
@@ -238,11 +239,11 @@ async fn a_failure_ends_the_attempt_where_it_happens() {
         let services = Services::answering(answers).await;
         let failure = services.handle(&event()).await.unwrap_err();
         assert_eq!(
-            (failure.class, &*failure.error_type),
+            (failure.class(), failure.error_type()),
             (class, error_type),
             "{answers:?}"
         );
-        assert!(failure.description.starts_with(description), "{failure}");
+        assert!(failure.to_string().starts_with(description), "{failure}");
         assert_eq!(services.asked().len(), steps, "{answers:?}");
     }
 }
@@ -260,8 +261,8 @@ async fn a_message_that_is_no_order_is_refused_and_nobody_is_asked() {
         &zeros,
     ] {
         let failure = services.handle(payload).await.unwrap_err();
-        assert_eq!(failure.class, FailureClass::Permanent, "{failure}");
-        assert_eq!(failure.error_type, "invalid_message", "{failure}");
+        assert_eq!(failure.class(), FailureClass::Permanent, "{failure}");
+        assert_eq!(failure.error_type(), "invalid_message", "{failure}");
     }
     assert_eq!(services.asked(), [""; 0]);
 }
@@ -281,7 +282,7 @@ async fn a_service_that_is_not_there_is_waited_for() {
     );
     let failure = handler.handle(&message).await.unwrap_err();
     assert_eq!(
-        (failure.class, &*failure.error_type),
+        (failure.class(), failure.error_type()),
         (FailureClass::Unavailable, "connect")
     );
 }

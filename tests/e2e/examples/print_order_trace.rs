@@ -4,11 +4,11 @@
 use std::{env, time::Duration};
 
 use anyhow::Context;
+use domain::attributes::QUEUE_TIME;
 use e2e::{
     shop::{Shop, directory},
     trace::{Kind, Span, Status, Value},
 };
-use messaging::QUEUE_TIME;
 use orderflow::tree::{self, render};
 
 const LIMIT: Duration = Duration::from_secs(30);

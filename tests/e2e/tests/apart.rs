@@ -6,16 +6,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use delivery::{Consumer, topics};
 use e2e::{
     receiver::Traces,
     shop::{Placed, Shop},
     tree::{Forest, line},
 };
 use futures_util::future::join_all;
-use messaging::{
-    Consumer, ConsumerConfig, Failure, FutureRecord, Handler, Message, OwnedMessage, Producer,
-    ProducerConfig, topics,
-};
+use messaging::{FutureRecord, Instrumentation, Message, OwnedMessage};
 use rdkafka::ClientConfig;
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::mpsc};
@@ -144,26 +142,26 @@ async fn a_collector_that_swallows_everything_disturbs_nobody() {
 #[tokio::test]
 async fn a_consumer_that_starts_before_its_topic_gets_its_messages() {
     const TOPIC: &str = "late.topic";
-    struct Tell(mpsc::UnboundedSender<Vec<u8>>);
-    impl Handler for Tell {
-        async fn handle(&self, message: &OwnedMessage) -> Result<(), Failure> {
-            let payload = message.payload().unwrap_or_default().to_vec();
-            self.0.send(payload).expect("somebody who listens");
-            Ok(())
-        }
-    }
-
     let brokers = shared().await.stack.brokers();
     let log = Log::default();
     let kept = log.clone();
     tracing_subscriber::fmt()
-        .with_env_filter("messaging=debug")
+        .with_env_filter("delivery=debug")
         .with_writer(move || kept.clone())
         .init();
     let (tell, mut handled) = mpsc::unbounded_channel();
     let end = CancellationToken::new();
-    let consumer = Consumer::new(&ConsumerConfig::new(&brokers, "early-bird", TOPIC)).unwrap();
-    let running = tokio::spawn(consumer.run(Tell(tell), end.clone()));
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &brokers)
+        .set("group.id", "early-bird");
+    let consumer = Consumer::builder(&config, TOPIC).build().unwrap();
+    let handler = move |message: OwnedMessage| {
+        let payload = message.payload().unwrap_or_default().to_vec();
+        tell.send(payload).expect("the test receives");
+        async { Ok(()) }
+    };
+    let running = tokio::spawn(consumer.run(handler, end.clone()));
     // The broker was asked, and has no such topic.
     let missed = eventually(async || match log.text() {
         text if text.contains("the topic is not there yet") => Ok(()),
@@ -171,14 +169,14 @@ async fn a_consumer_that_starts_before_its_topic_gets_its_messages() {
     });
     missed.await.unwrap();
 
-    topics::create(&brokers, &[topics::Topic::new(TOPIC, 3)])
+    topics::create(&config, &[topics::Topic::new(TOPIC, 3)])
         .await
         .unwrap();
-    let producer = Producer::new(&ProducerConfig::new(&brokers, "late")).unwrap();
+    let producer = delivery::producer(&config, &Instrumentation::new(&config)).unwrap();
     let mut sent = HashSet::new();
     for key in ["a", "b", "c", "d", "e", "f"] {
         producer
-            .send(FutureRecord::to(TOPIC).key(key).payload(key))
+            .send(FutureRecord::to(TOPIC).key(key).payload(key), LIMIT)
             .await
             .unwrap();
         sent.insert(key.as_bytes().to_vec());

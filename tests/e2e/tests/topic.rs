@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use messaging::{Message, OwnedMessage, dead_letter::DeadLetter};
+use delivery::dead_letter::DeadLetter;
+use messaging::{Message, OwnedMessage};
 use orderflow::dead_letters::{DeadLetters, order_of};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,

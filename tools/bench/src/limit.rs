@@ -9,17 +9,19 @@ mod statements;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use ::messaging::{
-    FutureRecord, Producer, ProducerConfig,
+use ::messaging::{FutureRecord, Instrumentation, Producer};
+use clap::Args;
+use delivery::{
+    Logging,
     topics::{self, Topic},
 };
-use clap::Args;
 use domain::OrderId;
 use orderflow::{
     artifacts::Artifacts,
     kafka::{self, Kafka},
     postgres::{self, Postgres, data_directory},
 };
+use rdkafka::ClientConfig;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::{
     task::{JoinSet, spawn_blocking},
@@ -77,7 +79,7 @@ enum What {
 /// What it is done to.
 struct Machine {
     disk: Disk,
-    producer: Producer,
+    producer: Producer<Logging>,
     postgres: Postgres,
     _kafka: Kafka,
     // Dropped last, when nobody writes there any more.
@@ -145,10 +147,14 @@ impl Machine {
             port: None,
         };
         let kafka = Kafka::start(&artifacts, options).await?;
-        topics::create(&kafka.brokers(), &[Topic::new(TOPIC, 6)]).await?;
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", kafka.brokers())
+            .set("client.id", "bench");
+        topics::create(&config, &[Topic::new(TOPIC, 6)]).await?;
         Ok(Self {
             disk: Disk::in_directory(&data_directory(&place.postgres()))?,
-            producer: Producer::new(&ProducerConfig::new(kafka.brokers(), "bench"))?,
+            producer: delivery::producer(&config, &Instrumentation::new(&config))?,
             postgres,
             _kafka: kafka,
             _place: place,
@@ -226,7 +232,7 @@ impl What {
             Self::Send => {
                 let key = id.to_string();
                 let record = FutureRecord::to(TOPIC).key(&key).payload(&PAYLOAD[..]);
-                machine.producer.send(record).await?;
+                machine.producer.send(record, Duration::ZERO).await?;
             }
         }
         Ok(())

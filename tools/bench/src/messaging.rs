@@ -14,12 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::messaging::{
-    Consumer, ConsumerConfig, Failure, FutureRecord, Handler, OwnedMessage, Producer,
-    ProducerConfig,
+use ::messaging::{FutureRecord, Instrumentation, OwnedMessage};
+use clap::Args;
+use delivery::{
+    Consumer, Failure, Handler,
     topics::{self, Topic},
 };
-use clap::Args;
 use futures_util::{StreamExt, stream};
 use opentelemetry::{Context, global, trace::TracerProvider as _};
 use opentelemetry_sdk::{
@@ -128,7 +128,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Report> {
 impl Bench {
     async fn pairs(&self, topic: &str, rounds: NonZeroU32) -> anyhow::Result<(Pair, Pair)> {
         let both = [RAW, topic].map(|topic| Topic::new(topic, PARTITIONS));
-        topics::create(&self.brokers, &both).await?;
+        topics::create(&self.config(), &both).await?;
         let (mut send, mut process) = (Pair::default(), Pair::default());
         // What is done for the first time takes longer: it does not count.
         self.send(topic).await?;
@@ -159,10 +159,11 @@ impl Bench {
     }
 
     async fn send(&self, topic: &str) -> anyhow::Result<Cost> {
-        let producer = Producer::new(&ProducerConfig::new(self.brokers.as_str(), "bench"))?;
+        let config = self.config();
+        let producer = delivery::producer(&config, &Instrumentation::new(&config))?;
         let send = async |key: String| {
             let record = FutureRecord::to(topic).key(&key).payload(&PAYLOAD[..]);
-            producer.send(record).await.map(drop)
+            producer.send(record, Duration::ZERO).await.map(drop)
         };
         self.send_all(send).await
     }
@@ -213,7 +214,8 @@ impl Bench {
     }
 
     async fn process(&self, topic: &str) -> anyhow::Result<Cost> {
-        let config = ConsumerConfig::new(self.brokers.as_str(), self.new_group(), topic);
+        let mut config = self.config();
+        config.set("group.id", self.new_group());
         let counting = Arc::new(Counting {
             wanted: self.count,
             seen: AtomicUsize::new(0),
@@ -222,11 +224,20 @@ impl Bench {
             enough: CancellationToken::new(),
         });
         let enough = counting.enough.clone();
-        Consumer::new(&config)?
+        Consumer::builder(&config, topic)
+            .build()?
             .run(Count(Arc::clone(&counting)), enough)
             .await?;
         let cost = counting.cost.get().copied();
         cost.ok_or_else(|| anyhow::anyhow!("the consumer ended early"))
+    }
+
+    fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "bench");
+        config
     }
 
     fn new_group(&self) -> String {

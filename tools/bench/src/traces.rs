@@ -3,7 +3,7 @@
 //! Asked for when all is over, of Jaeger's query API: nobody is disturbed while it is measured.
 
 use anyhow::Context;
-use messaging::QUEUE_TIME;
+use domain::attributes::QUEUE_TIME;
 use serde_json::Value;
 
 use crate::shop::Placed;

@@ -7,11 +7,12 @@
 use std::{collections::HashSet, time::Duration};
 
 use anyhow::{Context, bail};
-use domain::OrderCreated;
-use messaging::{
-    Message, Producer, ProducerConfig,
+use delivery::{
+    Logging,
     dead_letter::{self, DeadLetter},
 };
+use domain::OrderCreated;
+use messaging::{Instrumentation, Message, Producer};
 use opentelemetry::trace::FutureExt;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
@@ -122,7 +123,11 @@ impl DeadLetters {
     /// # Errors
     /// Kafka does not take one. Those before it have been sent.
     pub async fn replay(&self, letters: &[DeadLetter]) -> anyhow::Result<Vec<Replayed>> {
-        let producer = Producer::new(&ProducerConfig::new(&self.brokers, "orderflow"))?;
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "orderflow");
+        let producer = delivery::producer(&config, &Instrumentation::new(&config))?;
         let mut results = Vec::with_capacity(letters.len());
         for letter in letters {
             results.push(replay(&producer, letter).await?);
@@ -131,14 +136,17 @@ impl DeadLetters {
     }
 }
 
-async fn replay(producer: &Producer, letter: &DeadLetter) -> anyhow::Result<Replayed> {
+async fn replay(producer: &Producer<Logging>, letter: &DeadLetter) -> anyhow::Result<Replayed> {
     let Some((topic, _, _)) = letter.original() else {
         return Ok(Replayed::Unusable);
     };
     let Some(record) = letter.replay(&topic) else {
         return Ok(Replayed::Unusable);
     };
-    let sent = producer.send(record).with_context(letter.context()).await;
+    let sent = producer
+        .send(record, TIMEOUT)
+        .with_context(letter.context())
+        .await;
     sent.context("Kafka did not take a message")?;
     Ok(Replayed::Sent)
 }

@@ -1,4 +1,4 @@
-use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::{propagation::TextMapPropagator, trace::TraceContextExt};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use proptest::prelude::*;
 use rdkafka::message::{Header, Headers, OwnedHeaders};
@@ -20,29 +20,38 @@ fn pairs(headers: &OwnedHeaders) -> Vec<(&str, Option<&[u8]>)> {
         .collect()
 }
 
+fn get(headers: &impl Headers, key: &str) -> Option<String> {
+    let headers = MessageHeaders::read(headers);
+    HeaderExtractor::new(&headers).get(key).map(str::to_owned)
+}
+
 #[test]
 fn get_reads_the_last_value_that_is_text() {
     type Case<'a> = (&'a [(&'a str, Option<&'a [u8]>)], Option<&'a str>);
-    let cases: [Case<'_>; 8] = [
+    let cases: [Case<'_>; 9] = [
         (&[], None),
         (&[("other", Some(b"a"))], None),
-        (&[("traceparent", Some(b"a"))], Some("a")),
+        (&[("x-trace", Some(b"a"))], Some("a")),
         (
-            &[("traceparent", Some(b"a")), ("traceparent", Some(b"b"))],
+            &[("x-trace", Some(b"a")), ("x-trace", Some(b"b"))],
             Some("b"),
         ),
-        (&[("traceparent", Some(b"a")), ("x", Some(b"b"))], Some("a")),
-        (&[("Traceparent", Some(b"a"))], None),
-        (&[("traceparent", None)], None),
-        (&[("traceparent", Some(b"\xff"))], None),
+        (&[("x-trace", Some(b"a")), ("x", Some(b"b"))], Some("a")),
+        (&[("X-Trace", Some(b"a"))], Some("a")),
+        (&[("x-trace", None)], None),
+        (&[("x-trace", Some(b"\xff"))], None),
+        (
+            &[
+                ("x-trace", Some(b"a")),
+                ("x-trace", None),
+                ("x-trace", Some(b"\xff")),
+            ],
+            Some("a"),
+        ),
     ];
     for (pairs, expected) in cases {
         let headers = headers(pairs);
-        assert_eq!(
-            HeaderExtractor(&headers).get("traceparent"),
-            expected,
-            "{pairs:?}"
-        );
+        assert_eq!(get(&headers, "x-trace").as_deref(), expected, "{pairs:?}");
     }
 }
 
@@ -51,7 +60,7 @@ fn set_replaces_every_header_of_the_key_and_keeps_the_others() {
     let mut headers = headers(&[
         ("traceparent", Some(b"old")),
         ("content-type", Some(b"application/json")),
-        ("traceparent", Some(b"older")),
+        ("TraceParent", Some(b"older")),
         ("nothing", None),
     ]);
     HeaderInjector(&mut headers).set("traceparent", "new".to_owned());
@@ -68,7 +77,8 @@ fn set_replaces_every_header_of_the_key_and_keeps_the_others() {
 #[test]
 fn keys_are_those_of_all_headers() {
     let headers = headers(&[("a", Some(b"1")), ("b", None), ("a", Some(b"2"))]);
-    assert_eq!(HeaderExtractor(&headers).keys(), ["a", "b", "a"]);
+    let headers = MessageHeaders::read(&headers);
+    assert_eq!(HeaderExtractor::new(&headers).keys(), ["a", "b", "a"]);
 }
 
 proptest! {
@@ -82,9 +92,9 @@ proptest! {
         let before: Vec<_> = before.iter().map(|(k, v)| (k.as_str(), v.as_deref())).collect();
         let mut headers = headers(&before);
         HeaderInjector(&mut headers).set(&key, value.clone());
-        let got = HeaderExtractor(&headers).get(&key).map(str::to_owned);
-        prop_assert_eq!(got, Some(value));
-        prop_assert_eq!(headers.iter().filter(|header| header.key == key).count(), 1);
+        let expected = Some(value).filter(|value| !value.is_empty());
+        prop_assert_eq!(headers.iter().filter(|header| header.key == key).count(), usize::from(expected.is_some()));
+        prop_assert_eq!(get(&headers, &key), expected);
     }
 
     #[test]
@@ -93,17 +103,17 @@ proptest! {
     ) {
         let pairs: Vec<_> = values.iter().map(|value| ("traceparent", value.as_deref())).collect();
         let headers = headers(&pairs);
-        let extractor = HeaderExtractor(&headers);
-        let last = values.last().and_then(|value| std::str::from_utf8(value.as_deref()?).ok());
-        prop_assert_eq!(extractor.get("traceparent"), last);
-        TraceContextPropagator::new().extract_with_context(&Context::new(), &extractor);
+        let headers = MessageHeaders::read(&headers);
+        let extractor = HeaderExtractor::new(&headers);
+        let read = TraceContextPropagator::new().extract_with_context(&Context::new(), &extractor);
+        prop_assert_eq!(read.span().span_context().is_valid(), extractor.get("traceparent").is_some());
     }
 }
 
 /// Headers of which the first has a key that rdkafka can't turn into text.
-struct KeyThatIsNoText;
+struct KeyThatIsNotText;
 
-impl Headers for KeyThatIsNoText {
+impl Headers for KeyThatIsNotText {
     fn count(&self) -> usize {
         2
     }
@@ -111,15 +121,23 @@ impl Headers for KeyThatIsNoText {
     fn try_get(&self, index: usize) -> Option<Header<'_, &[u8]>> {
         assert_ne!(index, 0, "what rdkafka does");
         Some(Header {
-            key: "traceparent",
+            key: "x-trace",
             value: Some(b"a"),
         })
     }
 }
 
 #[test]
-fn a_key_that_is_no_text_is_passed_over() {
-    let extractor = HeaderExtractor(&KeyThatIsNoText);
-    assert_eq!(extractor.get("traceparent"), Some("a"));
-    assert_eq!(extractor.keys(), ["traceparent"]);
+fn a_key_that_is_not_text_is_skipped() {
+    let headers = MessageHeaders::read(&KeyThatIsNotText);
+    let extractor = HeaderExtractor::new(&headers);
+    assert_eq!(extractor.get("x-trace"), Some("a"));
+    assert_eq!(extractor.keys(), ["x-trace"]);
+}
+
+#[test]
+fn an_empty_value_is_not_written_and_removes_what_was_there() {
+    let mut headers = headers(&[("Tracestate", Some(b"a=1")), ("x", None)]);
+    HeaderInjector(&mut headers).set("tracestate", String::new());
+    assert_eq!(pairs(&headers), [("x", None)]);
 }

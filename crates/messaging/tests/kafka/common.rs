@@ -1,130 +1,142 @@
-//! What the tests share: a broker in this process, and every span that ended.
+//! What the tests share: a broker in this process, clients of a user's own, and every span that ended.
 
-use std::{
-    sync::{Arc, LazyLock, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use messaging::{Consumer, ConsumerConfig, Error, Failure, Handler, Producer, ProducerConfig};
-use opentelemetry::{Value, global, trace::TracerProvider as _};
+use messaging::{Instrumentation, Producer};
+use opentelemetry::propagation::TextMapCompositePropagator;
+use opentelemetry::{Value, global};
 use opentelemetry_sdk::{
-    propagation::TraceContextPropagator,
+    propagation::{BaggagePropagator, TraceContextPropagator},
     trace::{InMemorySpanExporter, SdkTracerProvider, SpanData},
 };
-use rdkafka::{message::OwnedMessage, mocking::MockCluster, producer::DefaultProducerContext};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use tracing_subscriber::prelude::*;
+use rdkafka::{
+    ClientConfig, ClientContext, Offset, TopicPartitionList,
+    config::FromClientConfigAndContext,
+    consumer::{Consumer, ConsumerContext, StreamConsumer},
+    message::{BorrowedMessage, Header, OwnedHeaders},
+    mocking::MockCluster,
+    producer::{BaseProducer, BaseRecord, DefaultProducerContext, FutureProducer, Producer as _},
+};
 
-/// All spans of this test program. Each test has a topic of its own and picks by its name.
-static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
-    let spans = InMemorySpanExporter::default();
-    let provider = SdkTracerProvider::builder()
-        .with_simple_exporter(spans.clone())
-        .build();
-    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-    tracing_subscriber::registry().with(layer).init();
-    global::set_text_map_propagator(TraceContextPropagator::new());
-    spans
-});
+/// A message that does not fit into librdkafka's queue fails at once.
+pub(crate) const NOT_WHEN_FULL: Duration = Duration::ZERO;
+/// Ends a test that fails; no test waits this long otherwise.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// The trace of a sender that is not one of ours.
+pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// The finished spans of this name, oldest first.
-pub(crate) fn spans(name: &str) -> Vec<SpanData> {
-    let all = SPANS.get_finished_spans().unwrap();
-    all.into_iter().filter(|span| span.name == name).collect()
+/// The context of a user's clients: a type that this crate has never heard of.
+#[derive(Debug, Clone)]
+pub(crate) struct Yours;
+
+impl ClientContext for Yours {}
+impl ConsumerContext for Yours {}
+
+/// A cluster with one topic, a tracer provider of this test alone, and what it exported.
+pub(crate) struct Kafka {
+    pub(crate) cluster: MockCluster<'static, DefaultProducerContext>,
+    pub(crate) topic: &'static str,
+    pub(crate) provider: SdkTracerProvider,
+    exported: InMemorySpanExporter,
+}
+
+impl Kafka {
+    pub(crate) fn with_topic(topic: &'static str) -> Self {
+        global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
+            Box::new(TraceContextPropagator::new()),
+            Box::new(BaggagePropagator::new()),
+        ]));
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic(topic, 1, 1).unwrap();
+        let exported = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder()
+            .with_simple_exporter(exported.clone())
+            .build();
+        Self {
+            cluster,
+            topic,
+            provider,
+            exported,
+        }
+    }
+
+    pub(crate) fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", self.cluster.bootstrap_servers())
+            .set("client.id", "test-client")
+            .set("group.id", "test-group");
+        config
+    }
+
+    pub(crate) fn instrumentation(&self) -> Instrumentation {
+        Instrumentation::new(&self.config()).with_tracer_provider(&self.provider)
+    }
+
+    pub(crate) fn producer(&self) -> Producer<Yours> {
+        let client: FutureProducer<Yours> = self.config().create_with_context(Yours).unwrap();
+        Producer::new(client, self.instrumentation())
+    }
+
+    /// A consumer at the first message of the topic.
+    pub(crate) fn consumer(&self) -> StreamConsumer<Yours> {
+        let consumer = StreamConsumer::from_config_and_context(&self.config(), Yours).unwrap();
+        let mut all = TopicPartitionList::new();
+        all.add_partition_offset(self.topic, 0, Offset::Beginning)
+            .unwrap();
+        consumer.assign(&all).unwrap();
+        consumer
+    }
+
+    /// Puts a message into the topic as a program without this crate does.
+    pub(crate) fn send_as_a_stranger(&self, key: &str, headers: &[(&str, Option<&[u8]>)]) {
+        let producer: BaseProducer = self.config().create().unwrap();
+        let headers = headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, &(key, value)| {
+                headers.insert(Header { key, value })
+            });
+        let record = BaseRecord::to(self.topic)
+            .key(key)
+            .payload("v")
+            .headers(headers);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.flush(LIMIT).unwrap();
+    }
+
+    /// All spans that have ended, in the order in which they did.
+    pub(crate) fn spans(&self) -> Vec<SpanData> {
+        self.exported.get_finished_spans().unwrap()
+    }
+
+    /// The one span of this name.
+    pub(crate) fn span(&self, name: &str) -> SpanData {
+        let mut named = self.spans();
+        named.retain(|span| span.name == name);
+        assert_eq!(named.len(), 1, "spans named {name}");
+        named.remove(0)
+    }
+}
+
+/// The next message, or the end of the test.
+pub(crate) async fn receive(consumer: &StreamConsumer<Yours>) -> BorrowedMessage<'_> {
+    let received = tokio::time::timeout(LIMIT, consumer.recv()).await;
+    received.expect("a message").unwrap()
 }
 
 /// An attribute's value, if the span has it.
 pub(crate) fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a Value> {
-    let found = span
+    let attribute = span
         .attributes
         .iter()
         .find(|attribute| attribute.key.as_str() == key);
-    found.map(|attribute| &attribute.value)
+    attribute.map(|attribute| &attribute.value)
 }
 
-/// Waits until the condition holds; the time is only there so that a failing test ends.
-pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(60), async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "waited in vain until {what}");
+pub(crate) fn int(value: i64) -> Option<Value> {
+    Some(Value::I64(value))
 }
 
-/// librdkafka's in-process cluster, with one topic.
-pub(crate) struct Kafka {
-    pub(crate) cluster: MockCluster<'static, DefaultProducerContext>,
-    pub(crate) topic: &'static str,
-}
-
-impl Kafka {
-    pub(crate) fn with_topic(topic: &'static str, partitions: i32) -> Self {
-        LazyLock::force(&SPANS);
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic(topic, partitions, 1).unwrap();
-        Self { cluster, topic }
-    }
-
-    pub(crate) fn producer(&self) -> Producer {
-        let config = ProducerConfig::new(self.cluster.bootstrap_servers(), "test-producer");
-        Producer::new(&config).unwrap()
-    }
-
-    pub(crate) fn consume(&self, handler: impl Handler) -> Running {
-        let brokers = self.cluster.bootstrap_servers();
-        let mut config = ConsumerConfig::new(brokers, "test-group", self.topic);
-        config.drain = Duration::from_millis(500);
-        let consumer = Consumer::new(&config).unwrap();
-        let shutdown = CancellationToken::new();
-        let task = tokio::spawn(consumer.run(handler, shutdown.clone()));
-        Running { task, shutdown }
-    }
-}
-
-/// A consumer at work.
-pub(crate) struct Running {
-    task: JoinHandle<Result<(), Error>>,
-    shutdown: CancellationToken,
-}
-
-impl Running {
-    pub(crate) async fn stop(self) {
-        self.shutdown.cancel();
-        self.task.await.unwrap().unwrap();
-    }
-}
-
-/// What a handler has seen, shared with the test.
-#[derive(Clone, Default)]
-pub(crate) struct Seen(Arc<Mutex<Vec<String>>>);
-
-impl Seen {
-    pub(crate) fn push(&self, message: &OwnedMessage) {
-        self.0.lock().unwrap().push(text(message));
-    }
-
-    pub(crate) fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-/// A message's payload as text.
-pub(crate) fn text(message: &OwnedMessage) -> String {
-    use messaging::Message;
-    String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned()
-}
-
-/// A handler made of a closure.
-pub(crate) struct Handle<F>(pub(crate) F);
-
-impl<F, R> Handler for Handle<F>
-where
-    F: Fn(OwnedMessage) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<(), Failure>> + Send,
-{
-    async fn handle(&self, message: &OwnedMessage) -> Result<(), Failure> {
-        (self.0)(message.clone()).await
-    }
+pub(crate) fn string(value: &str) -> Option<Value> {
+    Some(Value::String(value.to_owned().into()))
 }

@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use messaging::Instrumentation;
 use opentelemetry_sdk::trace::SpanData;
 use orders::{AppState, KEY_LIFETIME, Publisher};
-use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
+use rdkafka::{ClientConfig, mocking::MockCluster, producer::DefaultProducerContext};
 use reqwest::{Response, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use service::PostgresArgs;
@@ -59,9 +60,12 @@ impl App {
             postgres_url: url.to_owned(),
             postgres_max_connections: 4,
         };
+        let mut kafka = ClientConfig::new();
+        kafka.set("bootstrap.servers", brokers);
+        let instrumentation = Instrumentation::new(&kafka).with_tracer_provider(spans.provider());
         let state = AppState {
             database: postgres.connect("orders").unwrap(),
-            publisher: Publisher::new(brokers),
+            publisher: Publisher::new(kafka, instrumentation),
             key_lifetime: KEY_LIFETIME,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use domain::attributes::RETRY_COUNT;
 use e2e::{
     shop::{Placed, Shop},
     trace::{Span, Status, Value},
 };
 use futures_util::future::join_all;
-use messaging::RETRY_COUNT;
 use serde_json::Value as Json;
 
 use crate::{

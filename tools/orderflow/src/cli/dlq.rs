@@ -2,8 +2,9 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use delivery::dead_letter::DeadLetter;
 use domain::OrderCreated;
-use messaging::{Message, dead_letter::DeadLetter};
+use messaging::{Message, MessageHeaders};
 use orderflow::dead_letters::{DeadLetters, Replayed, order_of};
 
 use super::screen::say;
@@ -136,7 +137,7 @@ async fn replay(letters: &DeadLetters, which: &Which) -> anyhow::Result<()> {
         name: "orderflow",
         namespace: "orderflow",
         version: env!("CARGO_PKG_VERSION"),
-        baggage_attributes: &["order.id"],
+        baggage_attributes: &[domain::attributes::ORDER_ID],
         trust_remote_sampling: true,
     })?;
     let results = letters.replay(&wanted).await;
@@ -179,8 +180,7 @@ fn wanted(
 
 /// The trace that a letter belongs to.
 pub(super) fn trace_id(letter: &DeadLetter) -> Option<String> {
-    use messaging::carrier::HeaderExtractor;
-    use opentelemetry::propagation::Extractor;
-    let headers = HeaderExtractor(letter.message().headers()?);
-    Some(headers.get("traceparent")?.split('-').nth(1)?.to_owned())
+    let headers = MessageHeaders::of(letter.message());
+    let traceparent = headers.texts("traceparent").next_back()?;
+    Some(traceparent.split('-').nth(1)?.to_owned())
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, ensure};
-use messaging::QUEUE_TIME;
+use domain::attributes::QUEUE_TIME;
 use orderflow::{
     stack::SERVICES,
     tree::{self, Span},

@@ -82,7 +82,7 @@ impl Builder {
 
     async fn start_broker(&self, artifacts: &Artifacts, ports: &Ports) -> anyhow::Result<Broker> {
         if self.memory_broker {
-            let dead_letters = messaging::dead_letter::topic_of(OrderCreated::TOPIC);
+            let dead_letters = delivery::dead_letter::topic_of(OrderCreated::TOPIC);
             let topics = [
                 (OrderCreated::TOPIC, OrderCreated::PARTITIONS),
                 (&dead_letters, 1),

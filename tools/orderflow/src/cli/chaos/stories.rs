@@ -2,8 +2,10 @@
 
 use std::{env, time::Duration};
 
-use messaging::{FutureRecord, Message, Producer, ProducerConfig, dead_letter::DeadLetter};
+use delivery::dead_letter::DeadLetter;
+use messaging::{FutureRecord, Instrumentation, Message};
 use orderflow::dead_letters::DeadLetters;
+use rdkafka::ClientConfig;
 use uuid::Uuid;
 
 use super::{
@@ -61,11 +63,15 @@ pub(super) async fn worker_crash(stage: &Stage) -> anyhow::Result<Ending> {
 pub(super) async fn poison(stage: &Stage) -> anyhow::Result<Ending> {
     let key = format!("poison-{}", Uuid::new_v4());
     let brokers = stage.part("Kafka")?.address;
-    let producer = Producer::new(&ProducerConfig::new(brokers, "chaos"))?;
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        .set("client.id", "chaos");
+    let producer = delivery::producer(&config, &Instrumentation::new(&config))?;
     let message = FutureRecord::to("order.created")
         .key(&key)
         .payload("no order");
-    producer.send(message).await?;
+    producer.send(message, Duration::ZERO).await?;
     say(format_args!(
         "A message that is no order was sent, with the key {key}."
     ));

@@ -1,16 +1,19 @@
 //! At least once, many at once, and none held up by another.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
-use crate::common::{Handle, Kafka, Seen, text, until};
-use messaging::{FutureRecord, OwnedMessage};
+use crate::common::{Kafka, NOT_WHEN_FULL, Seen, text, until};
+use messaging::{FutureRecord, Message, OwnedMessage};
 use tokio::sync::{Barrier, Notify};
 
 async fn send(kafka: &Kafka, messages: &[(&str, &str)]) {
     let producer = kafka.producer();
     for (key, payload) in messages {
         let record = FutureRecord::to(kafka.topic).key(*key).payload(*payload);
-        producer.send(record).await.unwrap();
+        producer.send(record, NOT_WHEN_FULL).await.unwrap();
     }
 }
 
@@ -22,7 +25,7 @@ async fn messages_of_different_keys_are_handled_at_once() {
     let all_here = Arc::new(Barrier::new(3));
     let consumer = kafka.consume({
         let seen = seen.clone();
-        Handle(move |message: OwnedMessage| {
+        move |message: OwnedMessage| {
             let (seen, all_here) = (seen.clone(), Arc::clone(&all_here));
             async move {
                 // Opens only when all three are being handled at the same time.
@@ -30,7 +33,7 @@ async fn messages_of_different_keys_are_handled_at_once() {
                 seen.push(&message);
                 Ok(())
             }
-        })
+        }
     });
     until("all are handled", || seen.all().len() == 3).await;
     consumer.stop().await;
@@ -49,7 +52,7 @@ async fn a_message_comes_again_until_it_and_all_before_it_are_done() {
     let seen = Seen::default();
     let consumer = kafka.consume({
         let seen = seen.clone();
-        Handle(move |message: OwnedMessage| {
+        move |message: OwnedMessage| {
             let seen = seen.clone();
             async move {
                 seen.push(&message);
@@ -58,7 +61,7 @@ async fn a_message_comes_again_until_it_and_all_before_it_are_done() {
                 }
                 Ok(())
             }
-        })
+        }
     });
     until("the third is handled", || {
         seen.all().contains(&"third".to_owned())
@@ -69,10 +72,10 @@ async fn a_message_comes_again_until_it_and_all_before_it_are_done() {
     let again = Seen::default();
     let consumer = kafka.consume({
         let again = again.clone();
-        Handle(move |message: OwnedMessage| {
+        move |message: OwnedMessage| {
             again.push(&message);
             async { Ok(()) }
-        })
+        }
     });
     until("the first has come again", || {
         again.all().contains(&"first".to_owned())
@@ -86,10 +89,10 @@ async fn a_message_comes_again_until_it_and_all_before_it_are_done() {
     let rest = Seen::default();
     let consumer = kafka.consume({
         let rest = rest.clone();
-        Handle(move |message: OwnedMessage| {
+        move |message: OwnedMessage| {
             rest.push(&message);
             async { Ok(()) }
-        })
+        }
     });
     until("the fourth is handled", || !rest.all().is_empty()).await;
     consumer.stop().await;
@@ -104,7 +107,7 @@ async fn what_is_being_handled_at_the_end_is_finished() {
     let seen = Seen::default();
     let consumer = kafka.consume({
         let (seen, started, go_on) = (seen.clone(), Arc::clone(&started), Arc::clone(&go_on));
-        Handle(move |message: OwnedMessage| {
+        move |message: OwnedMessage| {
             let (seen, started, go_on) = (seen.clone(), Arc::clone(&started), Arc::clone(&go_on));
             async move {
                 started.notify_one();
@@ -112,7 +115,7 @@ async fn what_is_being_handled_at_the_end_is_finished() {
                 seen.push(&message);
                 Ok(())
             }
-        })
+        }
     });
     started.notified().await;
     let stopped = tokio::spawn(consumer.stop());
@@ -132,10 +135,10 @@ async fn two_consumers_of_a_group_share_the_work_and_lose_none() {
     let (first, second) = (Seen::default(), Seen::default());
     let handler = |seen: &Seen| {
         let seen = seen.clone();
-        Handle(move |message: OwnedMessage| {
+        move |message: OwnedMessage| {
             seen.push(&message);
             async { Ok(()) }
-        })
+        }
     };
     let one = kafka.consume(handler(&first));
     send(&kafka, &messages[..50]).await;
@@ -157,4 +160,49 @@ async fn two_consumers_of_a_group_share_the_work_and_lose_none() {
     until("none is missing", || all().len() == messages.len()).await;
     one.stop().await;
     other.stop().await;
+}
+
+#[tokio::test]
+async fn messages_of_one_key_are_handled_in_order() {
+    let kafka = Kafka::with_topic("in.order", 2);
+    let producer = kafka.producer();
+    let mut expected = Vec::new();
+    for number in 0..40 {
+        for key in ["a", "b", "c"] {
+            let payload = format!("{key}{number}");
+            let record = FutureRecord::to("in.order").key(key).payload(&payload);
+            producer.send(record, NOT_WHEN_FULL).await.unwrap();
+            expected.push(payload);
+        }
+    }
+    let seen = Seen::default();
+    let running = std::sync::Arc::new(Mutex::new(BTreeSet::new()));
+    let consumer = kafka.consume({
+        let seen = seen.clone();
+        move |message: OwnedMessage| {
+            let (seen, running) = (seen.clone(), running.clone());
+            async move {
+                let key = message.key().unwrap().to_vec();
+                assert!(
+                    running.lock().unwrap().insert(key.clone()),
+                    "two of one key at once"
+                );
+                tokio::task::yield_now().await;
+                seen.push(&message);
+                running.lock().unwrap().remove(&key);
+                Ok(())
+            }
+        }
+    });
+    until("all are handled", || seen.all().len() == expected.len()).await;
+    consumer.stop().await;
+    for key in ["a", "b", "c"] {
+        let of_key = |all: &[String]| -> Vec<String> {
+            all.iter()
+                .filter(|text| text.starts_with(key))
+                .cloned()
+                .collect()
+        };
+        assert_eq!(of_key(&seen.all()), of_key(&expected));
+    }
 }

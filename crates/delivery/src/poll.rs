@@ -13,7 +13,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
+    ClientConfig, ClientContext, Offset, TopicPartitionList,
     config::{FromClientConfigAndContext, RDKafkaLogLevel},
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance},
     error::KafkaError,
@@ -24,11 +24,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::{
+use crate::{
+    Error, Logging,
     lanes::Taken,
     ledger::{Flow, Ledger},
+    settings::{self, Required},
 };
-use crate::{ConsumerConfig, Error, client};
 
 /// How many messages are taken together, at most.
 const BURST: usize = 64;
@@ -44,6 +45,54 @@ const WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
 /// How long a rebalance waits for handlers that run.
 const DRAIN_ON_REVOKE: Duration = Duration::from_secs(5);
 
+const DEFAULTS: [(&str, &str); 7] = [
+    ("auto.commit.interval.ms", "1000"),
+    // A group without offsets starts with the first message, not with the next one.
+    ("auto.offset.reset", "earliest"),
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    // A member that died is noticed after 6 s, not after 45.
+    ("session.timeout.ms", "6000"),
+    ("heartbeat.interval.ms", "2000"),
+    // A topic that did not exist is noticed soon after it was created.
+    ("topic.metadata.refresh.interval.ms", "1000"),
+    // Bounds what librdkafka fetches ahead, for each partition, in KiB.
+    ("queued.max.messages.kbytes", "4096"),
+];
+/// How soon librdkafka fetches again after that bound was reached; its default is a second.
+const FETCH_AGAIN: (&str, &str) = ("fetch.queue.backoff.ms", "5");
+/// Defaults that librdkafka refuses beside `group.protocol=consumer`, where the broker decides.
+const CLASSIC_PROTOCOL_ONLY: [&str; 3] = [
+    "partition.assignment.strategy",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+];
+
+const REQUIRED: [Required; 2] = [
+    Required {
+        name: "enable.auto.offset.store",
+        values: &["false"],
+        reason: "an offset is stored when its message is done, not when it is received",
+    },
+    Required {
+        name: "enable.auto.commit",
+        values: &["true"],
+        reason: "librdkafka commits the offsets that are stored",
+    },
+];
+
+/// Your settings, completed and checked.
+pub(crate) fn settings(yours: &ClientConfig) -> Result<ClientConfig, Error> {
+    if yours.get("group.id").is_none_or(str::is_empty) {
+        return Err(Error::Missing("group.id"));
+    }
+    let brokers_assign = yours.get("group.protocol") == Some("consumer");
+    let mut defaults = settings::COMMON.to_vec();
+    defaults.extend(DEFAULTS);
+    defaults.push(FETCH_AGAIN);
+    defaults.retain(|(name, _)| !(brokers_assign && CLASSIC_PROTOCOL_ONLY.contains(name)));
+    settings::complete(yours, &defaults, &REQUIRED)
+}
+
 /// The consumer of the broker, before its thread has started.
 pub(super) struct Poller {
     kafka: BaseConsumer<Context>,
@@ -54,38 +103,19 @@ pub(super) struct Poller {
 
 impl Poller {
     pub(super) fn new(
-        config: &ConsumerConfig,
+        config: &ClientConfig,
         ledger: Arc<Ledger>,
         messages: mpsc::Sender<Vec<Taken>>,
+        drain: Duration,
     ) -> Result<Self, Error> {
-        let settings = client::config(&config.brokers, &config.client_id)
-            .set("group.id", &config.group)
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            // We store an offset when its message is done; librdkafka commits what is stored.
-            .set("enable.auto.offset.store", "false")
-            .set("enable.auto.commit", "true")
-            .set("auto.commit.interval.ms", "1000")
-            // A group without offsets starts with the first message, not with the next one.
-            .set("auto.offset.reset", "earliest")
-            // A member that died without a word is noticed after six seconds, not 45.
-            .set("session.timeout.ms", "6000")
-            .set("heartbeat.interval.ms", "2000")
-            // A topic that is not there yet is noticed soon after it has been made.
-            .set("topic.metadata.refresh.interval.ms", "1000")
-            // Bounds what librdkafka fetches ahead of us, for each partition.
-            .set("queued.max.messages.kbytes", "4096")
-            // And once that bound is reached, soon goes on: the default is to look again after a
-            // second, however soon there is room.
-            .set("fetch.queue.backoff.ms", "5")
-            .clone();
         let context = Context {
             ledger: Arc::clone(&ledger),
         };
         Ok(Self {
-            kafka: BaseConsumer::from_config_and_context(&settings, context)?,
+            kafka: BaseConsumer::from_config_and_context(config, context)?,
             ledger,
             messages,
-            drain: config.drain,
+            drain,
         })
     }
 
@@ -235,11 +265,11 @@ struct Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client::Logged.log(level, facility, message);
+        Logging.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client::Logged.error(error, reason);
+        Logging.error(error, reason);
     }
 }
 

@@ -9,13 +9,14 @@
 //! The trace goes on: the letter's `send` span is a child of the last `process` span that failed,
 //! and a [replay](DeadLetter::replay) goes on from there.
 
-use opentelemetry::{Context, propagation::Extractor};
+use messaging::{MessageHeaders, carrier, headers};
+use opentelemetry::Context;
 use rdkafka::{
     message::{Header, Message, OwnedHeaders, OwnedMessage},
     producer::FutureRecord,
 };
 
-use crate::{Failure, carrier};
+use crate::Failure;
 
 /// The largest dead letter: what its topic and its producer allow. The original may be as large as
 /// the broker's default of 1 MiB, and headers come on top.
@@ -52,7 +53,12 @@ pub(crate) struct Undeliverable<'a> {
 
 impl<'a> Undeliverable<'a> {
     pub(crate) fn new(message: &'a OwnedMessage, failure: &Failure, attempts: u32) -> Self {
-        let headers = with_reason(original_headers(message), message, failure, attempts);
+        let headers = with_reason(
+            original_headers(&MessageHeaders::of(message)),
+            message,
+            failure,
+            attempts,
+        );
         let letter = Self {
             topic: topic_of(message.topic()),
             key: message.key(),
@@ -79,7 +85,7 @@ impl<'a> Undeliverable<'a> {
             let rest = limit.saturating_sub(around).min(payload.len());
             self.payload = Some(&payload[..rest]);
             let length = (payload.len() as u64).to_be_bytes();
-            self.headers = carrier::replace(&self.headers, TRUNCATED_FROM, &length);
+            replace(&mut self.headers, TRUNCATED_FROM, &length);
         }
         self
     }
@@ -102,44 +108,49 @@ impl DeadLetter {
         &self.0
     }
 
+    fn headers(&self) -> MessageHeaders<'_> {
+        MessageHeaders::of(&self.0)
+    }
+
     /// Where the original was: topic, partition, offset. None if the headers do not say, or not
     /// in a way that makes sense: then somebody else wrote this.
     #[must_use]
     pub fn original(&self) -> Option<(String, i32, i64)> {
-        let topic = text(&self.0, ORIGINAL_TOPIC)?;
-        let partition = i32::from_be_bytes(number(&self.0, ORIGINAL_PARTITION)?);
-        let offset = i64::from_be_bytes(number(&self.0, ORIGINAL_OFFSET)?);
+        let headers = self.headers();
+        let topic = text(&headers, ORIGINAL_TOPIC)?;
+        let partition = i32::from_be_bytes(number(&headers, ORIGINAL_PARTITION)?);
+        let offset = i64::from_be_bytes(number(&headers, ORIGINAL_OFFSET)?);
         Some((topic, partition, offset))
     }
 
     /// The kind of the failure, as in `error.type`.
     #[must_use]
     pub fn error_type(&self) -> Option<String> {
-        text(&self.0, ERROR_TYPE)
+        text(&self.headers(), ERROR_TYPE)
     }
 
     /// What happened.
     #[must_use]
     pub fn error_message(&self) -> Option<String> {
-        text(&self.0, ERROR_MESSAGE)
+        text(&self.headers(), ERROR_MESSAGE)
     }
 
     /// How often its handling was attempted, replays included.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        attempts_before(&self.0)
+        attempts_before(&self.headers())
     }
 
     /// How often it was sent again before.
     #[must_use]
     pub fn replays(&self) -> u32 {
-        number(&self.0, REPLAYS).map_or(0, u32::from_be_bytes)
+        number(&self.headers(), REPLAYS).map_or(0, u32::from_be_bytes)
     }
 
     /// Whether a part of the value is missing.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
-        number::<8>(&self.0, TRUNCATED_FROM).is_some()
+        number::<8>(&self.headers(), TRUNCATED_FROM).is_some()
     }
 
     /// The trace that the letter belongs to, to go on in.
@@ -156,12 +167,13 @@ impl DeadLetter {
         if self.is_truncated() {
             return None;
         }
-        let headers = original_headers(&self.0);
-        let headers = carrier::replace(&headers, ATTEMPTS, &self.attempts().to_be_bytes());
-        let replays = (self.replays() + 1).to_be_bytes();
-        let mut headers = carrier::replace(&headers, REPLAYS, &replays);
-        if let Some(timestamp) = number::<8>(&self.0, ORIGINAL_TIMESTAMP) {
-            headers = carrier::replace(&headers, ORIGINAL_TIMESTAMP, &timestamp);
+        let letter = self.headers();
+        let mut headers = original_headers(&letter);
+        replace(&mut headers, ATTEMPTS, &self.attempts().to_be_bytes());
+        let replays = self.replays().saturating_add(1).to_be_bytes();
+        replace(&mut headers, REPLAYS, &replays);
+        if let Some(timestamp) = letter.last(ORIGINAL_TIMESTAMP) {
+            replace(&mut headers, ORIGINAL_TIMESTAMP, timestamp);
         }
         let mut record = FutureRecord::to(topic).headers(headers);
         record.key = self.0.key();
@@ -171,73 +183,72 @@ impl DeadLetter {
 }
 
 /// How often the message's handling was attempted before it was sent, because it is a replay.
-pub(crate) fn attempts_before(message: &OwnedMessage) -> u32 {
-    number(message, ATTEMPTS).map_or(0, u32::from_be_bytes)
+pub(crate) fn attempts_before(headers: &MessageHeaders<'_>) -> u32 {
+    number(headers, ATTEMPTS).map_or(0, u32::from_be_bytes)
 }
 
 /// The headers that the message had when it was first sent.
-fn original_headers(message: &OwnedMessage) -> OwnedHeaders {
-    let Some(headers) = message.headers() else {
-        return OwnedHeaders::new();
-    };
-    carrier::readable(headers)
-        .filter(|header| !header.key.starts_with("kafka_dlt-"))
-        .fold(OwnedHeaders::new(), OwnedHeaders::insert)
+fn original_headers(headers: &MessageHeaders<'_>) -> OwnedHeaders {
+    let ours = |header: &&Header<'_, _>| !header.key.starts_with("kafka_dlt-");
+    let originals = headers.iter().filter(ours).cloned();
+    originals.fold(OwnedHeaders::new(), OwnedHeaders::insert)
 }
 
 fn with_reason(
-    headers: OwnedHeaders,
+    mut headers: OwnedHeaders,
     message: &OwnedMessage,
     failure: &Failure,
     attempts: u32,
 ) -> OwnedHeaders {
-    let timestamp = match number::<8>(message, ORIGINAL_TIMESTAMP) {
-        Some(first) => Some(first),
-        None => message.timestamp().to_millis().map(i64::to_be_bytes),
-    };
-    let traceparent = text(message, "traceparent");
-    let replays = number::<4>(message, REPLAYS);
-    let partition = message.partition().to_be_bytes();
-    let offset = message.offset().to_be_bytes();
+    let before = MessageHeaders::of(message);
+    let sent = message.timestamp().to_millis().map(i64::to_be_bytes);
+    let first_sent = number(&before, ORIGINAL_TIMESTAMP).or(sent);
+    let traceparent = text(&before, "traceparent");
+    let description = failure.to_string();
     let reason: [(&str, Option<&[u8]>); 8] = [
         (ORIGINAL_TOPIC, Some(message.topic().as_bytes())),
-        (ORIGINAL_PARTITION, Some(&partition)),
-        (ORIGINAL_OFFSET, Some(&offset)),
+        (ORIGINAL_PARTITION, Some(&message.partition().to_be_bytes())),
+        (ORIGINAL_OFFSET, Some(&message.offset().to_be_bytes())),
         (
             ORIGINAL_TIMESTAMP,
-            timestamp.as_ref().map(<[u8; 8]>::as_slice),
+            first_sent.as_ref().map(<[u8; 8]>::as_slice),
         ),
         (
             ORIGINAL_TRACEPARENT,
             traceparent.as_deref().map(str::as_bytes),
         ),
-        (ERROR_TYPE, Some(failure.error_type.as_bytes())),
-        (ERROR_MESSAGE, Some(failure.description.as_bytes())),
-        (REPLAYS, replays.as_ref().map(<[u8; 4]>::as_slice)),
+        (ERROR_TYPE, Some(failure.error_type().as_bytes())),
+        (ERROR_MESSAGE, Some(description.as_bytes())),
+        (REPLAYS, before.last(REPLAYS)),
     ];
-    let known = reason.into_iter().filter(|(_, value)| value.is_some());
-    let headers = known.fold(headers, |headers, (key, value)| {
-        headers.insert(Header { key, value })
-    });
-    carrier::replace(&headers, ATTEMPTS, &attempts.to_be_bytes())
+    for (key, value) in reason {
+        if let Some(value) = value {
+            headers::append(&mut headers, key, value);
+        }
+    }
+    replace(&mut headers, ATTEMPTS, &attempts.to_be_bytes());
+    headers
 }
 
-fn text(message: &OwnedMessage, key: &str) -> Option<String> {
-    let headers = carrier::HeaderExtractor(message.headers()?);
-    headers.get(key).map(str::to_owned)
+/// Leaves one header of this name, with this value.
+fn replace(headers: &mut OwnedHeaders, key: &str, value: &[u8]) {
+    headers::remove(headers, key);
+    headers::append(headers, key, value);
 }
 
-fn number<const BYTES: usize>(message: &OwnedMessage, key: &str) -> Option<[u8; BYTES]> {
-    let last = carrier::readable(message.headers()?)
-        .filter(|header| header.key == key)
-        .last();
-    last?.value?.try_into().ok()
+fn text(headers: &MessageHeaders<'_>, key: &str) -> Option<String> {
+    headers.texts(key).next_back().map(str::to_owned)
+}
+
+fn number<const BYTES: usize>(headers: &MessageHeaders<'_>, key: &str) -> Option<[u8; BYTES]> {
+    headers.last(key)?.try_into().ok()
 }
 
 fn size(headers: &OwnedHeaders) -> usize {
     /// What a header takes besides its key and value, at most.
     const LENGTHS: usize = 10;
-    carrier::readable(headers)
+    MessageHeaders::read(headers)
+        .iter()
         .map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len) + LENGTHS)
         .sum()
 }
@@ -264,11 +275,7 @@ mod tests {
     }
 
     fn failure() -> Failure {
-        Failure {
-            class: FailureClass::Failed,
-            error_type: "500".to_owned(),
-            description: "email answered 500".to_owned(),
-        }
+        Failure::new(FailureClass::Transient, "500", "email answered 500")
     }
 
     /// The letter as it would be read back.
@@ -315,14 +322,14 @@ mod tests {
             (5, 0, false)
         );
         assert_eq!(
-            text(&letter.0, ORIGINAL_TRACEPARENT).as_deref(),
+            text(&letter.headers(), ORIGINAL_TRACEPARENT).as_deref(),
             Some("00-a")
         );
         assert_eq!(
-            text(&letter.0, "content-type").as_deref(),
+            text(&letter.headers(), "content-type").as_deref(),
             Some("text/plain")
         );
-        let sent = number(&letter.0, ORIGINAL_TIMESTAMP).map(i64::from_be_bytes);
+        let sent = number(&letter.headers(), ORIGINAL_TIMESTAMP).map(i64::from_be_bytes);
         assert_eq!(sent, Some(1_700_000_000_000));
     }
 
@@ -342,10 +349,10 @@ mod tests {
 
         // The replay fails too: its letter knows of both.
         let again = message(None, headers);
-        assert_eq!(attempts_before(&again), 5);
+        assert_eq!(attempts_before(&MessageHeaders::of(&again)), 5);
         let letter = written(&again, 6);
         assert_eq!((letter.attempts(), letter.replays()), (6, 1));
-        let sent = number(&letter.0, ORIGINAL_TIMESTAMP).map(i64::from_be_bytes);
+        let sent = number(&letter.headers(), ORIGINAL_TIMESTAMP).map(i64::from_be_bytes);
         assert_eq!(sent, Some(1_700_000_000_000), "when it was first sent");
     }
 

@@ -11,19 +11,22 @@
 //! Each attempt is a `process` span of its own, all of them children of the same `send` span; the
 //! pause between two is nobody's span.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
-use opentelemetry::trace::FutureExt as _;
+use futures_util::FutureExt as _;
+use messaging::{Instrumentation, MessageHeaders, Producer};
+use opentelemetry::{Context, context::FutureExt as _};
 use rdkafka::message::{Message, OwnedMessage};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use super::waiting::Waiting;
 use crate::{
-    Failure, FailureClass, Handler, Producer, consumer::Attempt, dead_letter,
-    dead_letter::Undeliverable,
+    Failure, FailureClass, Handler, Logging, dead_letter, dead_letter::Undeliverable,
+    waiting::Waiting,
 };
 
+/// A dead letter that does not fit into librdkafka's queue fails at once, and is retried here.
+const NOT_WHEN_FULL: Duration = Duration::ZERO;
 /// How often somebody who is there may fail.
 const ATTEMPTS: u32 = 5;
 /// Pauses for who fails: up to 0.6, 1.2, 2.4 and 4.8 seconds.
@@ -49,8 +52,9 @@ pub(super) enum Outcome {
 /// Takes messages to their end.
 #[derive(Debug)]
 pub(super) struct Attempts<H> {
-    pub(super) attempt: Attempt<H>,
-    pub(super) dead_letters: Producer,
+    pub(super) instrumentation: Instrumentation,
+    pub(super) handler: H,
+    pub(super) dead_letters: Producer<Logging>,
     pub(super) waiting: Waiting,
 }
 
@@ -62,17 +66,18 @@ impl<H: Handler> Attempts<H> {
         message: &OwnedMessage,
         draining: &CancellationToken,
     ) -> Outcome {
-        let before = dead_letter::attempts_before(message);
+        let headers = MessageHeaders::of(message);
+        let before = dead_letter::attempts_before(&headers);
         let (mut failed, mut away) = (0, 0);
         loop {
-            let earlier = before + failed + away;
-            let (failure, context) = match self.attempt.process(message, earlier).await {
+            let earlier = before.saturating_add(failed).saturating_add(away);
+            let (failure, context) = match self.process(message, &headers, earlier).await {
                 Ok(()) => return Outcome::Done,
                 Err(failed) => failed,
             };
-            let pause = match failure.class {
+            let pause = match failure.class() {
                 FailureClass::Permanent => None,
-                FailureClass::Failed => {
+                FailureClass::Transient => {
                     failed += 1;
                     (failed < ATTEMPTS).then(|| FAILED.pause(failed))
                 }
@@ -82,16 +87,35 @@ impl<H: Handler> Attempts<H> {
                 }
             };
             let Some(pause) = pause else {
-                let kept = self.keep(message, &failure, earlier + 1, draining);
+                let kept = self.keep(message, &failure, earlier.saturating_add(1), draining);
                 return kept.with_context(context).await;
             };
-            tell(message, &failure, earlier + 1);
+            tell(message, &failure, earlier.saturating_add(1));
             let _waiting = self.waiting.wait_for(&failure);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = draining.cancelled() => return Outcome::Abandoned,
             }
         }
+    }
+
+    /// Calls the handler once, in a `process` span. A failure comes with the context of its span, in which the dead
+    /// letter is sent.
+    async fn process(
+        &self,
+        message: &OwnedMessage,
+        headers: &MessageHeaders<'_>,
+        retries: u32,
+    ) -> Result<(), (Failure, Context)> {
+        let span = self.instrumentation.retry_span(message, headers, retries);
+        // The call is inside the net as well: a handler may panic before it returns its future.
+        let handling = AssertUnwindSafe(async { self.handler.handle(message).await });
+        let handled = span.enter(handling.catch_unwind()).await;
+        let result = handled.unwrap_or_else(|_panic| Err(Failure::panicked()));
+        result.map_err(|failure| {
+            span.fail(failure.error_type().to_owned(), failure.to_string());
+            (failure, span.context().clone())
+        })
     }
 
     /// Writes the dead letter, however long that takes: a message is never skipped.
@@ -104,7 +128,7 @@ impl<H: Handler> Attempts<H> {
     ) -> Outcome {
         let letter = Undeliverable::new(message, failure, attempts);
         for tries in 1.. {
-            let Err(error) = self.dead_letters.send(letter.record()).await else {
+            let Err(error) = self.dead_letters.send(letter.record(), NOT_WHEN_FULL).await else {
                 break;
             };
             warn!(%error, "a dead letter could not be written");
@@ -118,7 +142,7 @@ impl<H: Handler> Attempts<H> {
             topic = message.topic(),
             partition = message.partition(),
             offset = message.offset(),
-            error.type = failure.error_type,
+            error.type = failure.error_type(),
             attempts,
             "dead letter written: {failure}"
         );
@@ -129,10 +153,10 @@ impl<H: Handler> Attempts<H> {
 /// Says that a message is tried again: once for an outage, each time for a failure.
 fn tell(message: &OwnedMessage, failure: &Failure, attempts: u32) {
     let (partition, offset) = (message.partition(), message.offset());
-    if failure.class == FailureClass::Failed || attempts == 1 {
-        warn!(partition, offset, attempts, error.type = failure.error_type, "will be tried again: {failure}");
+    if failure.class() == FailureClass::Transient || attempts == 1 {
+        warn!(partition, offset, attempts, error.type = failure.error_type(), "will be tried again: {failure}");
     } else {
-        debug!(partition, offset, attempts, error.type = failure.error_type, "still waiting: {failure}");
+        debug!(partition, offset, attempts, error.type = failure.error_type(), "still waiting: {failure}");
     }
 }
 

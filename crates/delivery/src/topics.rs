@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use rdkafka::{
+    ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     config::FromClientConfigAndContext,
     types::RDKafkaErrorCode,
@@ -14,7 +15,7 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{Error, client, dead_letter};
+use crate::{Error, Logging, dead_letter, settings};
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
@@ -58,9 +59,13 @@ impl Topic {
 }
 
 /// Makes the topics, trying again until all are there or `shutdown` is asked for.
-pub async fn create_until_there(brokers: &str, topics: &[Topic], shutdown: &CancellationToken) {
+pub async fn create_until_there(
+    config: &ClientConfig,
+    topics: &[Topic],
+    shutdown: &CancellationToken,
+) {
     let attempts = async {
-        while let Err(error) = create(brokers, topics).await {
+        while let Err(error) = create(config, topics).await {
             warn!(%error, "the topics are not there yet");
             tokio::time::sleep(PAUSE).await;
         }
@@ -76,9 +81,9 @@ pub async fn create_until_there(brokers: &str, topics: &[Topic], shutdown: &Canc
 ///
 /// # Errors
 /// No broker within five seconds, or one that refuses.
-pub async fn create(brokers: &str, topics: &[Topic]) -> Result<(), Error> {
-    let settings = client::config(brokers, "topics");
-    let admin = AdminClient::from_config_and_context(&settings, client::Logged)?;
+pub async fn create(config: &ClientConfig, topics: &[Topic]) -> Result<(), Error> {
+    let config = settings::complete(&settings::connection(config), &settings::COMMON, &[])?;
+    let admin = AdminClient::from_config_and_context(&config, Logging)?;
     let wanted: Vec<_> = topics.iter().map(Topic::to_new).collect();
     let options = AdminOptions::new()
         .request_timeout(Some(ATTEMPT_TIMEOUT))

@@ -21,11 +21,11 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{
+use crate::{
+    Handler,
     attempts::{Attempts, Outcome},
     ledger::{Ledger, Ticket},
 };
-use crate::Handler;
 
 /// A message in hand.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::common::{Handle, Kafka, Seen, attribute, spans, text, until};
-use messaging::{Failure, FailureClass, FutureRecord, OwnedMessage, dead_letter::DeadLetter};
+use crate::common::{Kafka, NOT_WHEN_FULL, Seen, attribute, spans, text, until};
+use delivery::{Failure, FailureClass, dead_letter::DeadLetter};
+use messaging::{FutureRecord, OwnedMessage};
 use opentelemetry::{Value, trace::FutureExt};
 use rdkafka::{
     ClientConfig,
@@ -39,7 +40,7 @@ async fn first_letter(kafka: &Kafka) -> DeadLetter {
 async fn send(kafka: &Kafka, payloads: &[&str]) {
     for payload in payloads {
         let record = FutureRecord::to(kafka.topic).key("k").payload(*payload);
-        kafka.producer().send(record).await.unwrap();
+        kafka.producer().send(record, NOT_WHEN_FULL).await.unwrap();
     }
 }
 
@@ -53,22 +54,19 @@ fn kafka(topic: &'static str) -> Kafka {
 }
 
 /// A handler that refuses the message `poison` for good.
-fn refuse_poison(seen: &Seen) -> impl messaging::Handler {
+fn refuse_poison(seen: &Seen) -> impl delivery::Handler {
     let seen = seen.clone();
-    Handle(move |message: OwnedMessage| {
+    move |message: OwnedMessage| {
         seen.push(&message);
         let poison = text(&message) == "poison";
         async move {
             if poison {
-                return Err(Failure {
-                    class: FailureClass::Permanent,
-                    error_type: "invalid_message".to_owned(),
-                    description: "it is poison".to_owned(),
-                });
+                let class = FailureClass::Permanent;
+                return Err(Failure::new(class, "invalid_message", "it is poison"));
             }
             Ok(())
         }
-    })
+    }
 }
 
 #[tokio::test]
@@ -104,9 +102,7 @@ async fn poison_is_kept_at_once_and_holds_nobody_up() {
 async fn who_keeps_failing_gets_five_attempts() {
     let kafka = kafka("failing");
     send(&kafka, &["first"]).await;
-    let consumer = kafka.consume(Handle(|_message: OwnedMessage| async {
-        panic!("a defect")
-    }));
+    let consumer = kafka.consume(|_message: OwnedMessage| async { panic!("a defect") });
     until("it is kept", || !spans("send failing.dlq").is_empty()).await;
     consumer.stop().await;
     let attempts = spans("process failing");
@@ -156,12 +152,12 @@ async fn a_replay_goes_on_in_the_same_trace() {
     let replay = letter.replay(&topic).unwrap();
     kafka
         .producer()
-        .send(replay)
+        .send(replay, NOT_WHEN_FULL)
         .with_context(letter.context())
         .await
         .unwrap();
     // Whatever was wrong is mended.
-    let consumer = kafka.consume(Handle(|_message: OwnedMessage| async { Ok(()) }));
+    let consumer = kafka.consume(|_message: OwnedMessage| async { Ok(()) });
     until("it is processed again", || {
         spans("process replayed").len() == 2
     })

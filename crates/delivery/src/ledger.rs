@@ -15,7 +15,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::offsets::Offsets;
+use crate::offsets::Offsets;
 
 /// How many messages of one partition may be taken past the stored offset: what a crash makes come
 /// again is bounded by it.

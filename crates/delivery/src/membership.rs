@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{ledger::Ledger, waiting::Waiting};
+use crate::{ledger::Ledger, waiting::Waiting};
 
 /// A consumer's place in its group, and what holds it up. Clones see the same consumer.
 #[derive(Debug, Clone)]

@@ -1,0 +1,8 @@
+//! Messaging against librdkafka's in-process cluster, with every span captured.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod common;
+mod dead_letters;
+mod delivery;
+mod spans;
