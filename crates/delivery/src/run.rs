@@ -191,7 +191,10 @@ impl<H: Handler> Run<H> {
                 }
                 Action::Cancel(id) => self.cancel(id),
                 Action::Store(place, offset) => drop(store.insert(place, offset)),
-                Action::Commit(place, offset) => drop(commit.insert(place, offset)),
+                Action::Commit(place, offset) => {
+                    store.insert(place.clone(), offset);
+                    commit.insert(place, offset);
+                }
                 Action::Assign(places) => {
                     info!(partitions = ?places, "partitions are assigned");
                     log("partitions were not assigned", self.kafka.assign(&places));

@@ -73,26 +73,25 @@ impl Outbox {
         &self.insert
     }
 
-    /// Appends a message, in the caller's transaction and with the caller's trace context.
+    /// Appends a message, in the caller's transaction and with the caller's trace context: the one that is current when
+    /// this is called, not the one in which the future runs, which may be a span of the statement.
     ///
     /// Messages of one key are sent in the order of their commits if they are appended under a lock by which
     /// transactions of that key exclude each other, such as the lock of the row that they change.
     ///
     /// # Errors
     /// The statement fails.
-    pub async fn append(
+    pub fn append<'t>(
         &self,
-        transaction: &mut PgConnection,
+        transaction: &'t mut PgConnection,
         message: OutboxMessage<'_>,
-    ) -> sqlx::Result<()> {
-        sqlx::query(AssertSqlSafe(Arc::clone(&self.insert)))
-            .bind(message.topic)
-            .bind(message.key)
-            .bind(message.payload)
-            .bind(headers(message.content_type))
-            .execute(transaction)
-            .await?;
-        Ok(())
+    ) -> impl Future<Output = sqlx::Result<()>> + Send + use<'t> {
+        let insert = sqlx::query(AssertSqlSafe(Arc::clone(&self.insert)))
+            .bind(message.topic.to_owned())
+            .bind(message.key.to_owned())
+            .bind(message.payload.to_owned())
+            .bind(headers(message.content_type));
+        async move { insert.execute(transaction).await.map(drop) }
     }
 
     /// Wakes the relay of this process after a transaction with a message was committed, so that it does not wait for

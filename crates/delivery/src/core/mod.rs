@@ -60,7 +60,7 @@ pub(crate) struct Place {
 pub(crate) type Id = u64;
 
 /// Bounds of a consumer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// How many handlers run at once.
     pub(crate) handlers: usize,
@@ -119,8 +119,8 @@ pub(crate) enum Action<M> {
     Assign(Vec<Place>),
     /// Store an offset, which librdkafka commits in time.
     Store(Place, i64),
-    /// Commit the first offset of an assignment, or of a new life of the log: the one that was committed before may be
-    /// higher, and librdkafka commits only stored offsets that are above it.
+    /// Store and commit the first offset of an assignment, or of a new life of the log: the one that was committed before
+    /// may be higher, and librdkafka commits only stored offsets that are above it.
     Commit(Place, i64),
     /// Give these partitions up. Nothing of them is handled any more.
     Release(Vec<Place>),
@@ -306,7 +306,18 @@ impl<M: Clone> Core<M> {
                 newest = assigned.offsets.newest(),
                 "Offsets went backwards: the topic was truncated or recreated. All its messages are handled."
             );
-            assigned.start_over(life, received.offset);
+            let old = assigned.start_over(life, received.offset);
+            let still_counts = self
+                .messages
+                .values_mut()
+                .filter(|message| message.life == old && message.offset < received.offset);
+            still_counts.for_each(|message| message.life = life);
+            // What was to be stored, or is stored, covers messages of the log as it is now.
+            let place = &received.place;
+            self.actions.retain(|action| {
+                !matches!(action, Action::Store(of, _) | Action::Commit(of, _) if of == place)
+            });
+            self.store(&received.place);
         }
         let id = self.next_number();
         let life = self.places[&received.place].life;
@@ -534,11 +545,12 @@ impl<M: Clone> Core<M> {
             return;
         };
         let place = message.place.clone();
-        let current = self.places.get_mut(&place);
-        if let Some(assigned) = current.filter(|assigned| assigned.life == message.life) {
-            assigned.offsets.finish(message.offset);
+        if let Some(assigned) = self.places.get_mut(&place) {
             if message.letter_tries > 0 {
                 assigned.letters_refused = None;
+            }
+            if assigned.life == message.life {
+                assigned.offsets.finish(message.offset);
             }
         }
         self.drop_from_hand(id);
@@ -680,14 +692,12 @@ impl Assigned {
         !self.is_leaving && self.letters_refused.is_none() && self.offsets.len() < WINDOW
     }
 
-    /// The log begins again, or ends earlier than before: offsets start over at `offset`.
-    fn start_over(&mut self, life: u64, offset: i64) {
-        self.life = life;
+    /// The log begins again at `offset`. Returns the life that ends.
+    fn start_over(&mut self, life: u64, offset: i64) -> u64 {
         self.stored = None;
         self.has_committed = false;
-        self.offsets = Offsets::default();
-        let is_first = self.offsets.receive(offset);
-        debug_assert!(is_first, "nothing was received before it");
+        self.offsets.rewind(offset);
+        std::mem::replace(&mut self.life, life)
     }
 }
 
@@ -729,3 +739,6 @@ impl<T: Ord + Copy> PopDue<T> for BTreeSet<(Instant, T)> {
         self.pop_first()
     }
 }
+
+#[cfg(test)]
+mod simulation;

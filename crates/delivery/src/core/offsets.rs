@@ -36,6 +36,16 @@ impl Offsets {
         true
     }
 
+    /// Records a message whose offset does not grow: the log begins again there. What was received from that offset on
+    /// belongs to the log as it was. Unfinished messages before it still hold the offset back.
+    pub(crate) fn rewind(&mut self, offset: i64) {
+        self.open.retain(|entry| entry.offset < offset);
+        self.newest = None;
+        let is_recorded = self.receive(offset);
+        debug_assert!(is_recorded, "no newer one is there");
+        self.next = self.open.front().map(|oldest| oldest.offset);
+    }
+
     /// Records that a message is done.
     pub(crate) fn finish(&mut self, offset: i64) {
         let found = self
@@ -108,5 +118,30 @@ mod tests {
         assert!(!offsets.receive(2));
         assert!(offsets.receive(5));
         assert_eq!((offsets.len(), offsets.newest()), (1, Some(5)));
+    }
+
+    #[test]
+    fn after_a_rewind_unfinished_messages_before_it_still_count() {
+        let mut offsets = Offsets::default();
+        for offset in 0..10 {
+            assert!(offsets.receive(offset));
+        }
+        (0..10)
+            .filter(|offset| *offset != 3)
+            .for_each(|offset| offsets.finish(offset));
+        assert_eq!(offsets.next(), Some(3));
+        offsets.rewind(8);
+        offsets.finish(8);
+        assert_eq!(offsets.next(), Some(3), "3 is unfinished");
+        offsets.finish(3);
+        assert_eq!(offsets.next(), Some(9));
+        offsets.rewind(0);
+        assert_eq!(
+            offsets.next(),
+            Some(0),
+            "what was stored covers messages that come again"
+        );
+        offsets.finish(0);
+        assert_eq!((offsets.next(), offsets.len()), (Some(1), 0));
     }
 }
