@@ -225,7 +225,7 @@ async fn release_reservation(
 async fn move_stock(
     db: &Database,
     connection: &mut PgConnection,
-    statement: &Statement,
+    statement: &Statement<'static>,
     item: &ItemId,
     quantity: i64,
 ) -> sqlx::Result<Option<StockLevel>> {

@@ -27,7 +27,7 @@ pub use relay::Relay;
 #[derive(Debug, Clone)]
 pub struct Outbox {
     schema: &'static str,
-    insert: Statement,
+    insert: Statement<'static>,
     appended: Arc<Notify>,
 }
 
