@@ -29,7 +29,7 @@ async fn a_collector_that_never_answers_does_not_delay_shutdown() {
 #[tokio::test]
 async fn a_collector_that_is_down_is_reported_once() {
     for protocol in ["grpc", "http/protobuf"] {
-        let timeout = ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000");
+        let timeout = ("OTEL_EXPORTER_OTLP_TIMEOUT", "100");
         let output = assert_all_lost(protocol, nowhere().await, timeout).await;
         let outage = "spans can't be exported, check OTEL_EXPORTER_OTLP_ENDPOINT; \
                       the service goes on without";
