@@ -169,7 +169,7 @@ impl<L: Fn(&str) -> Option<String>> Environment<L> {
         let timeout = self.millis(timeout).unwrap_or(EXPORT_TIMEOUT);
         Batching {
             delay: self.millis(delay).unwrap_or(SCHEDULE_DELAY),
-            // The specification: "timeout values of zero [mean] no limit".
+            // In the specification, a timeout of zero means no limit.
             timeout: if timeout.is_zero() {
                 Duration::MAX
             } else {
