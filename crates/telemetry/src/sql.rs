@@ -1,8 +1,7 @@
-//! One CLIENT span for each statement that goes to PostgreSQL, `BEGIN` and `COMMIT` included.
+//! Makes one CLIENT span for each statement that goes to PostgreSQL, `BEGIN` and `COMMIT` included.
 //!
-//! The text on the span is the statement as it is written in the code, with `$1` where a value goes; the
-//! values are never recorded. A statement's span starts before it has a connection: waiting for the pool,
-//! or failing to get anything from it, is a part of what the statement takes.
+//! The span has the statement's text with its placeholders (`$1`); the values are never recorded. The span
+//! starts before the statement has a connection, so it includes the wait for the pool.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -33,53 +32,70 @@ const ROLLBACK: Statement<'_> = Statement {
     text: "ROLLBACK",
 };
 
-/// For how long after its last use a connection is taken to be alive.
+/// How long after its last use a connection is used again without a ping.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// The port that needs no mention.
+/// The conventions want `server.port` only if it is not this one.
 const DEFAULT_PORT: u16 = 5432;
 
-/// A statement and its name in a trace.
+/// A statement and its name in a trace. A constant, or made at run time:
+///
+/// ```
+/// use telemetry::sql::Statement;
+///
+/// const COUNT: Statement = Statement {
+///     summary: "SELECT shop.carts",
+///     text: "SELECT count(*) FROM shop.carts",
+/// };
+///
+/// let text = format!("SELECT count(*) FROM {}.carts", "shop");
+/// let count = Statement { text: &text, ..COUNT };
+/// assert_eq!(count.text, COUNT.text);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Statement<'a> {
-    /// Operation and target, such as `INSERT shop.carts`.
+    /// Operation and target, such as `INSERT shop.carts`. It becomes the span's name, so it must not
+    /// contain values.
     pub summary: &'a str,
     /// The SQL, with placeholders for values.
     pub text: &'a str,
 }
 
-/// What a [`Database`] needs to know.
+/// How a [`Database`] connects.
 #[derive(Clone)]
 pub struct PoolOptions {
-    /// Where it is and who connects, as `postgres://user:password@host:port/database`.
+    /// Server, credentials and database, as `postgres://user:password@host:port/database`.
     pub url: String,
-    /// The schema that the statements are about; only for the spans.
+    /// The schema of the tables. It is recorded in the spans, and does not change the `search_path`.
     pub schema: &'static str,
-    /// What `pg_stat_activity` shows for these connections.
+    /// The connections' name in `pg_stat_activity`.
     pub application_name: &'static str,
-    /// How many connections there may be at once.
+    /// Maximum number of connections.
     pub max_connections: u32,
-    /// How long a statement waits for one of them.
+    /// How long a statement waits for a free connection before it fails.
     pub acquire_timeout: Duration,
 }
 
-/// A pool of connections, and what its spans have in common. Cheap to clone.
+/// A pool of connections that traces statements. Cheap to clone; clones share the pool.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
     server: Arc<Server>,
 }
 
+/// The attributes that all spans of a [`Database`] have.
 #[derive(Debug)]
 struct Server {
     address: String,
+    /// `None`: the default port.
     port: Option<i64>,
+    /// `{database}|{schema}`
     namespace: String,
 }
 
 impl Database {
-    /// A bounded pool; inside a Tokio runtime. It connects when a connection is needed, not here: a
-    /// service starts although its database is still away.
+    /// Makes a pool, inside a Tokio runtime. The first statement connects, not this function, so that a
+    /// service starts although its database is not reachable yet.
     ///
     /// # Errors
     /// If the URL is malformed.
@@ -90,8 +106,8 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
-            // By default each acquire asks the server whether it is still there, one more round trip
-            // for every statement. What was in use a moment ago may be trusted.
+            // By default sqlx pings the server before each use of a connection, which is one more round
+            // trip for each statement. We ping only if the connection was idle for a while.
             .test_before_acquire(false)
             .before_acquire(|connection, last| {
                 Box::pin(async move {
@@ -105,32 +121,32 @@ impl Database {
         Ok(Self { pool, server })
     }
 
-    /// The pool, as an executor for [`Database::run`], and for what is not to be traced.
+    /// The pool, as an executor for the queries given to [`Database::run`], and for untraced ones.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
 
-    /// Takes a connection and opens a transaction on it. Dropping the transaction rolls it back, unseen.
+    /// Opens a transaction. Dropping the transaction rolls it back, without a span.
     ///
     /// # Errors
-    /// If no connection can be had, or the statement fails.
+    /// If no connection becomes free in time, or the statement fails.
     pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
         self.run(&BEGIN, self.pool.begin()).await
     }
 
-    /// Makes the transaction's changes permanent.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// If they could not be, or if it is unknown whether they were, because the connection was lost.
+    /// If the commit fails. If the connection was lost, the transaction may have been committed or not.
     pub async fn commit(&self, transaction: Transaction<'static, Postgres>) -> sqlx::Result<()> {
         self.run(&COMMIT, transaction.commit()).await
     }
 
-    /// Takes the transaction's changes back.
+    /// Rolls the transaction back.
     ///
     /// # Errors
-    /// If the connection was lost; the server takes the changes back then, too.
+    /// If the connection was lost; then the server rolls back by itself.
     pub async fn rollback(&self, transaction: Transaction<'static, Postgres>) -> sqlx::Result<()> {
         self.run(&ROLLBACK, transaction.rollback()).await
     }
@@ -138,8 +154,8 @@ impl Database {
     /// Runs `query`, which executes `statement`, inside the statement's span.
     ///
     /// # Errors
-    /// Those of the query. No row where one was asked for is an error to the caller, not to the span: the
-    /// database did what it was told.
+    /// Those of the query. [`Error::RowNotFound`] does not make the span a failed one, because the
+    /// statement itself succeeded.
     pub async fn run<T>(
         &self,
         statement: &Statement<'_>,
@@ -157,7 +173,7 @@ impl Database {
 
 impl Server {
     fn new(target: &PgConnectOptions, schema: &str) -> Self {
-        // Like libpq: without a name the database is the one named after the user.
+        // Like libpq: without a name, the database is named like the user.
         let database = target.get_database().unwrap_or(target.get_username());
         let port = Some(target.get_port()).filter(|port| *port != DEFAULT_PORT);
         Self {
@@ -195,7 +211,7 @@ fn sqlstate(error: &Error) -> Option<String> {
     Some(code.into_owned())
 }
 
-/// What PostgreSQL calls the failure, or where it was if PostgreSQL was not reached.
+/// The SQLSTATE, or for a failure outside of PostgreSQL the place where it happened.
 fn error_type(error: &Error) -> Cow<'_, str> {
     let kind = match error {
         Error::Database(error) => return error.code().unwrap_or("_OTHER".into()),

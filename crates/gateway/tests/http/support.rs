@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use gateway::GatewayArgs;
 use opentelemetry_sdk::trace::SpanData;
 use service::Limits;
-use telemetry::testing::Spans;
+use telemetry::{testing::Spans, w3c::parse_traceparent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -236,16 +236,14 @@ impl Answered {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// Trace and span id of the `traceresponse` header.
+    /// Trace and span id of the `traceresponse` header, which says that the span was recorded.
     pub(crate) fn trace(&self) -> (String, String) {
         let value = self
             .header("traceresponse")
             .expect("a traceresponse header");
-        let parts: Vec<_> = value.split('-').collect();
-        let ["00", trace, span, "01"] = parts[..] else {
-            panic!("not a traceresponse: {value}");
-        };
-        (trace.to_owned(), span.to_owned())
+        let span = parse_traceparent(value).expect("a traceresponse");
+        assert!(span.is_sampled(), "{value}");
+        (span.trace_id().to_string(), span.span_id().to_string())
     }
 
     /// Asserts an error that says `message`, and its trace in header and body alike.

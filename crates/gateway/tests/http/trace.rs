@@ -34,7 +34,7 @@ async fn an_order_is_one_trace_and_the_client_learns_which() {
     assert_eq!(trace, server.span_context.trace_id().to_string());
     assert_eq!(span, server.span_context.span_id().to_string());
     let context = client.span_context;
-    let sent = format!("00-{}-{}-01", context.trace_id(), context.span_id());
+    let sent = format!("00-{}-{}-03", context.trace_id(), context.span_id());
     assert_eq!(upstream.only().headers["traceparent"], sent);
 }
 
