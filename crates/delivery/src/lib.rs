@@ -38,3 +38,7 @@ pub use error::Error;
 pub use failure::{Failure, FailureClass};
 pub use membership::Membership;
 pub use settings::producer;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
