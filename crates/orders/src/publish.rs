@@ -48,17 +48,20 @@ impl Publisher {
         self,
         database: Database,
         shutdown: CancellationToken,
-    ) -> Result<(), delivery::Error> {
+    ) -> Result<(), outbox::Error> {
         let mut config = self.kafka.clone();
         // Waits for the broker without limit: what is not sent stays a row in any case.
         config.set("message.timeout.ms", "0");
-        let producer = delivery::producer(&config, &self.spans)?;
-        let relay = Relay::new(self.outbox.clone(), database.pool().clone(), producer)
+        let spans = self.spans.clone();
+        let make_producer = move || delivery::producer(&config, &spans);
+        let options = database.pool().connect_options();
+        let relay = Relay::new(self.outbox.clone(), (*options).clone(), make_producer)
             .with_wait_time_attribute(attributes::OUTBOX_WAIT_TIME);
-        tokio::join!(
-            self.create_topic(&shutdown),
-            relay.run(shutdown.clone(), LAST_EVENTS)
-        );
+        let create = async {
+            self.create_topic(&shutdown).await;
+            Ok(())
+        };
+        tokio::try_join!(create, relay.run(shutdown.clone(), LAST_EVENTS))?;
         Ok(())
     }
 
@@ -69,13 +72,11 @@ impl Publisher {
         transaction: &mut PgConnection,
         order: &Order,
     ) -> sqlx::Result<()> {
-        let message = OutboxMessage {
-            topic: OrderCreated::TOPIC,
-            // What concerns one order has one key, and so stays in order.
-            key: &order.id.to_string(),
-            payload: &OrderCreated::from(order).to_json(),
-            content_type: "application/json",
-        };
+        // All messages about one order have one key, so they stay in order.
+        let key = order.id.to_string();
+        let payload = OrderCreated::from(order).to_json();
+        let message = OutboxMessage::new(OrderCreated::TOPIC, &key, &payload)
+            .with_content_type("application/json");
         let statement = Statement {
             summary: "INSERT orders.outbox",
             text: self.outbox.insert_sql(),
