@@ -13,6 +13,7 @@ use std::{
 
 use program::Program;
 use serde_json::json;
+use sqlx::PgPool;
 
 #[path = "http/program.rs"]
 mod program;
@@ -24,13 +25,13 @@ const IN_TIME: Duration = Duration::from_secs(10);
 struct Frozen(Vec<String>);
 
 impl Frozen {
-    /// The first process is the server, the others are its children.
-    fn new(server: &str) -> Self {
-        let children = format!("/proc/{server}/task/{server}/children");
-        signal("-STOP", &[server.to_owned()]);
-        let children = std::fs::read_to_string(children).unwrap();
-        let mut all: Vec<_> = children.split_whitespace().map(str::to_owned).collect();
-        all.push(server.to_owned());
+    async fn new(admin: &PgPool) -> Self {
+        let server = "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)";
+        let server: String = sqlx::query_scalar(server).fetch_one(admin).await.unwrap();
+        let children = sqlx::query_scalar("SELECT pid::text FROM pg_stat_activity");
+        // The server first, so that it starts no other child.
+        let mut all = vec![server];
+        all.extend(children.fetch_all(admin).await.unwrap());
         signal("-STOP", &all);
         Self(all)
     }
@@ -51,9 +52,7 @@ fn signal(signal: &str, processes: &[String]) {
 #[tokio::test]
 async fn the_program_ends_in_time() {
     let database = orderflow::testing::database().await;
-    let admin = sqlx::PgPool::connect(&database.admin_url()).await.unwrap();
-    let server = "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1)";
-    let server: String = sqlx::query_scalar(server).fetch_one(&admin).await.unwrap();
+    let admin = PgPool::connect(&database.admin_url()).await.unwrap();
     let mut program = Program::start(&[
         ("POSTGRES_URL", &database.url("orders")),
         ("KAFKA_BROKERS", "127.0.0.1:1"),
@@ -69,7 +68,7 @@ async fn the_program_ends_in_time() {
     assert_eq!(placed.status(), 201);
     program.logged("this process relays the outbox");
 
-    let _frozen = Frozen::new(&server);
+    let _frozen = Frozen::new(&admin).await;
     // A request that is not answered.
     let mut waiting = TcpStream::connect(address).unwrap();
     let get = "GET /orders HTTP/1.1\r\nhost: orders\r\n\r\n";

@@ -16,7 +16,7 @@
 //!
 //! Consumers must expect both. Nothing in here is traced but the `send` itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use messaging::Producer;
 use opentelemetry::Key;
@@ -96,6 +96,7 @@ impl<C: ClientContext + 'static> Relay<C> {
     /// [`Error::NoProducer`], which [is fatal](Error::is_fatal).
     pub async fn run(self, shutdown: CancellationToken, drain: Duration) -> Result<(), Error> {
         let _stopped = Stopped(&self.outbox);
+        self.report(RelayStatus::Starting);
         while !shutdown.is_cancelled() {
             match self.hold_the_lock(&shutdown, drain).await {
                 Err(error) if error.is_fatal() => return Err(error),
@@ -117,6 +118,8 @@ impl<C: ClientContext + 'static> Relay<C> {
             discard(producer).await;
             return Ok(());
         };
+        // Declared after the session, so that it is dropped first if the caller drops this future.
+        let producer = producer;
         self.report(RelayStatus::Active);
         info!("this process relays the outbox");
         let mut in_flight = InFlight::new(&producer, &self.wait_time);
@@ -174,15 +177,18 @@ impl<C: ClientContext + 'static> Relay<C> {
                 return Ok(());
             }
             let may_send = !ending && in_flight.room() > 0;
-            if may_send {
-                while send_oldest(session, in_flight, &mut floor).await? {}
+            let more = if may_send {
                 floor.rise(session).await?;
+                send_oldest(session, in_flight, &mut floor).await?
             } else {
                 // Each turn has a statement, so that a lost lock is noticed although there is nothing to read.
                 session.ping().await?;
-            }
+                false
+            };
             let acknowledged = tokio::select! {
+                biased;
                 ids = in_flight.acknowledged() => ids,
+                () = ready(()), if more => vec![],
                 () = self.outbox.appended.notified(), if may_send => vec![],
                 () = shutdown.cancelled(), if !ending => vec![],
                 () = sleep(POLL) => vec![],
@@ -206,7 +212,8 @@ impl<C: ClientContext + 'static> Relay<C> {
     }
 }
 
-/// Sends the oldest row of each key that is not in flight, as many as there is room for. True if there may be more.
+/// Sends the oldest row of each key that is not in flight, as many as there is room for. True if there may be more: of
+/// the rows that were looked at, several had the same key.
 async fn send_oldest<C: ClientContext + 'static>(
     session: &mut Session,
     in_flight: &mut InFlight<'_, C>,

@@ -21,13 +21,17 @@ use crate::Error;
 pub(crate) const SILENCE: Duration = Duration::from_secs(5);
 
 /// Settings of the session. `idle_session_timeout` came with PostgreSQL 14.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 8] = [
     ("idle_session_timeout", "5s"),
     ("statement_timeout", "5s"),
     ("tcp_keepalives_idle", "1"),
     ("tcp_keepalives_interval", "1"),
     ("tcp_keepalives_count", "1"),
     ("tcp_user_timeout", "2s"),
+    // An outbox is empty one moment and long the next, so the planner's statistics are wrong most of the time. Whatever
+    // it believes, every statement is to go by the primary key.
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
 ];
 
 /// The statements about one outbox table.

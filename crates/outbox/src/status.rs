@@ -8,6 +8,8 @@ use std::{fmt, sync::Arc};
 pub enum RelayStatus {
     /// It is not running: not started yet, or it has ended.
     Stopped,
+    /// It has not connected to the database yet.
+    Starting,
     /// Another process holds the lock and relays; this one takes over when the lock is free.
     Standby,
     /// This process holds the lock and relays.
@@ -20,6 +22,7 @@ impl fmt::Display for RelayStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("stopped"),
+            Self::Starting => f.write_str("starting"),
             Self::Standby => f.write_str("standby: another process relays"),
             Self::Active => f.write_str("active"),
             Self::Retrying(reason) => write!(f, "retrying: {reason}"),

@@ -5,5 +5,6 @@
 mod backlog;
 mod child;
 mod lock;
+mod measure;
 mod sending;
 mod setup;

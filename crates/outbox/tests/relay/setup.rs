@@ -111,7 +111,13 @@ impl Setup {
     }
 
     pub(crate) async fn until_empty(&self) {
-        until("the outbox is empty", async || self.rows("true").await == 0).await;
+        // Cheaper than to count a long backlog again and again.
+        let exists = "SELECT EXISTS (SELECT FROM orders.outbox)";
+        until("the outbox is empty", async || {
+            let exists = sqlx::query_scalar::<_, bool>(exists);
+            !exists.fetch_one(&self.admin).await.unwrap()
+        })
+        .await;
     }
 
     /// The process ids and application names of the sessions that hold the relay's lock.
