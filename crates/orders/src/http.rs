@@ -113,10 +113,14 @@ fn list(orders: Vec<Order>) -> Json<Vec<OrderBody>> {
 }
 
 fn parse_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
-    // What is no text has no visible ASCII characters only.
+    if values.next().is_some() {
+        return Err(ApiError::bad_request("Idempotency-Key: must be sent once"));
+    }
+    // A value that is not ASCII can't be a key: `parse` refuses the empty string as it refuses that one.
     let key = value.to_str().unwrap_or_default().parse();
     key.map(Some)
         .map_err(|error: InvalidValue| ApiError::bad_request(error.to_string()))

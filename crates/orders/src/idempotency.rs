@@ -19,8 +19,10 @@ use crate::store;
 
 /// How long a request waits for another one with its key.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
-/// How often expired keys are looked for.
+/// How often to delete expired keys.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
+/// How long a delete may take. One that is cut off is repeated a minute later.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client's key: 1 to 255 visible ASCII characters.
 #[derive(Clone, PartialEq, Eq)]
@@ -60,23 +62,32 @@ impl fmt::Debug for IdempotencyKey {
     }
 }
 
-/// Deletes keys older than `lifetime`, from time to time, until `shutdown` is asked for.
+/// Deletes keys older than `lifetime`, once a minute, until `shutdown` is cancelled.
 pub async fn forget_expired_keys(
     database: Database,
     lifetime: Duration,
     shutdown: CancellationToken,
 ) {
     let mut interval = tokio::time::interval(CLEAN_EVERY);
-    loop {
-        tokio::select! {
-            _ = interval.tick() => {}
-            () = shutdown.cancelled() => return,
+    let clean = async {
+        loop {
+            interval.tick().await;
+            delete_expired_keys(&database, lifetime).await;
         }
-        match store::delete_keys(&database, lifetime).await {
-            Ok(0) => {}
-            Ok(count) => info!(count, "idempotency keys have expired"),
-            Err(error) => warn!(%error, "expired idempotency keys could not be deleted"),
-        }
+    };
+    tokio::select! {
+        () = clean => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+async fn delete_expired_keys(database: &Database, lifetime: Duration) {
+    let delete = store::delete_keys(database, lifetime);
+    match tokio::time::timeout(DELETE_TIMEOUT, delete).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(count)) => info!(count, "idempotency keys have expired"),
+        Ok(Err(error)) => warn!(%error, "expired idempotency keys could not be deleted"),
+        Err(_) => warn!("expired idempotency keys were not deleted within {DELETE_TIMEOUT:?}"),
     }
 }
 

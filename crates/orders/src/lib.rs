@@ -26,6 +26,7 @@ pub use publish::Publisher;
 
 use std::time::Duration;
 
+use outbox::RelayStatus;
 use service::{Readiness, Report};
 use telemetry::sql::Database;
 
@@ -41,10 +42,14 @@ pub struct AppState {
 }
 
 impl Readiness for AppState {
-    /// Ready is who has a database. The broker is told of and not required: orders are taken without.
+    /// Ready if the database answers and the relay runs. The broker is reported and not required: orders are taken
+    /// without it. A relay that retries is reported as well; one that has stopped will not start again.
     async fn check(&self) -> Report {
         let mut report = self.database.check().await;
+        let relay = self.publisher.relay();
+        report.ready &= relay != RelayStatus::Stopped;
         report.details["kafka"] = self.publisher.broker().into();
+        report.details["outbox"] = relay.to_string().into();
         report
     }
 }

@@ -3,15 +3,23 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
+use clap::value_parser;
 use domain::attributes;
 use messaging::Instrumentation;
 use orders::{AppState, Publisher, idempotency};
 use service::{KafkaArgs, Listen, PostgresArgs};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
-/// At the end requests get five seconds and the last events two. With two for the last spans this
-/// makes nine, less than Docker and others leave between SIGTERM and SIGKILL.
+/// How long requests in flight may take after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long everything but the flush of the last spans may take after SIGTERM: the requests, then the last events. The
+/// flush takes up to 2 s more, which makes 10 s at most: as long as Docker waits before SIGKILL.
+const END: Duration = Duration::from_millis(7_500);
 
 /// Creates and lists orders, owns their status, publishes `order.created`.
 #[derive(Debug, clap::Parser)]
@@ -22,8 +30,13 @@ struct Config {
     postgres: PostgresArgs,
     #[command(flatten)]
     kafka: KafkaArgs,
-    /// For how many hours the Idempotency-Key of an order is remembered.
-    #[arg(long, env = "IDEMPOTENCY_KEY_HOURS", default_value_t = 24)]
+    /// For how many hours the Idempotency-Key of an order is remembered; a year at most.
+    #[arg(
+        long,
+        env = "IDEMPOTENCY_KEY_HOURS",
+        default_value_t = 24,
+        value_parser = value_parser!(u32).range(1..=8_760)
+    )]
     idempotency_key_hours: u32,
 }
 
@@ -54,19 +67,69 @@ async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Result<()
     };
     let listener = config.listen.bind().await?;
 
-    // Ends after the last request, whose event may still go out.
+    // Cancelled after the last request, since its event may still be sent.
     let background = CancellationToken::new();
-    let publishing = state
+    let mut tasks = JoinSet::new();
+    let publish = state
         .publisher
         .clone()
         .run(database.clone(), background.clone());
-    let publishing = tokio::spawn(publishing);
-    let forgetting =
-        idempotency::forget_expired_keys(database, state.key_lifetime, background.clone());
-    tokio::spawn(forgetting);
+    tasks.spawn(async { publish.await.context("events cannot be published") });
+    let forget = idempotency::forget_expired_keys(database, state.key_lifetime, background.clone());
+    tasks.spawn(async {
+        forget.await;
+        Ok(())
+    });
+    let tasks = tokio::spawn(join(tasks, shutdown.clone()));
 
     let app = service::app(orders::router(state.clone()), state);
-    service::serve_with_drain(listener, app, shutdown, DRAIN).await?;
+    let serve = service::serve_with_drain(listener, app, shutdown.clone(), DRAIN);
+    let asked = async {
+        shutdown.cancelled().await;
+        Ok(Instant::now())
+    };
+    let ((), asked) = tokio::try_join!(serve, asked)?;
     background.cancel();
-    publishing.await?.context("events cannot be published")
+    match timeout_at(asked + END, tasks).await {
+        Ok(ended) => ended?,
+        Err(_) => {
+            warn!("background tasks did not end within {END:?} of the shutdown and are cut off");
+            Ok(())
+        }
+    }
+}
+
+/// Waits until all background tasks have ended. The first that ends, by itself, with an error or with a panic, cancels
+/// `shutdown`: without it the program would go on as if all were well.
+async fn join(
+    mut tasks: JoinSet<anyhow::Result<()>>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        shutdown.cancel();
+        let ended = ended.unwrap_or_else(|panic| Err(panic.into()));
+        result = result.and(ended);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_shuts_the_program_down_with_an_error() {
+        let shutdown = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { panic!("on purpose") });
+        // Ends as the other tasks do: when it is asked to.
+        let asked = shutdown.clone();
+        tasks.spawn(async move {
+            asked.cancelled().await;
+            Ok(())
+        });
+        let error = join(tasks, shutdown).await.unwrap_err();
+        assert!(error.to_string().contains("on purpose"), "{error}");
+    }
 }

@@ -1,25 +1,24 @@
-//! Tells the world of a new order: `order.created` goes into the outbox, in the order's transaction.
+//! Publishes `order.created` through the outbox: the event is a row of the order's transaction.
 //!
-//! So there is no order without its event and no event without its order, whatever dies in between,
-//! and the customer's answer never waits for Kafka. How the event gets from there to Kafka, and in
-//! which trace, is the outbox's business.
+//! So no order is without its event and no event without its order, and a request never waits for Kafka. How the event
+//! gets from the row to Kafka, and in which trace, is the business of the crate `outbox`.
 
 use std::time::Duration;
 
 use delivery::topics::{self, Topic};
 use domain::{Order, OrderCreated, attributes};
 use messaging::Instrumentation;
-use outbox::{Outbox, OutboxMessage, Relay};
+use outbox::{Outbox, OutboxMessage, Relay, RelayStatus};
 use rdkafka::ClientConfig;
 use sqlx::PgConnection;
 use telemetry::sql::{Database, Statement};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// How long the end waits for events that are on their way. The rest stays in the outbox.
+/// How long to wait for events in flight at shutdown. The others stay in the outbox.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
 
-/// Publishes events through the outbox. Clones are the same.
+/// Publishes events through the outbox. Clones share the outbox.
 #[derive(Clone)]
 pub struct Publisher {
     kafka: ClientConfig,
@@ -29,7 +28,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes to the brokers of these settings, with these spans, once it is [run](Self::run).
+    /// A publisher to the brokers of these settings. Nothing is sent before [`run`](Self::run) is called.
     #[must_use]
     pub fn new(kafka: ClientConfig, spans: Instrumentation) -> Self {
         Self {
@@ -40,25 +39,28 @@ impl Publisher {
         }
     }
 
-    /// Makes the topic and relays the outbox, until `shutdown` is asked for.
+    /// Creates the topic and relays the outbox until `shutdown` is cancelled.
     ///
     /// # Errors
-    /// A setting that librdkafka refuses.
+    /// librdkafka refuses a setting.
     pub async fn run(
         self,
         database: Database,
         shutdown: CancellationToken,
-    ) -> Result<(), delivery::Error> {
+    ) -> Result<(), outbox::Error> {
         let mut config = self.kafka.clone();
-        // Waits for the broker without limit: what is not sent stays a row in any case.
+        // Messages wait for the broker without limit: one that times out would only be read from its row again.
         config.set("message.timeout.ms", "0");
-        let producer = delivery::producer(&config, &self.spans)?;
-        let relay = Relay::new(self.outbox.clone(), database.pool().clone(), producer)
+        let spans = self.spans.clone();
+        let make_producer = move || delivery::producer(&config, &spans);
+        let options = database.pool().connect_options();
+        let relay = Relay::new(self.outbox.clone(), (*options).clone(), make_producer)
             .with_wait_time_attribute(attributes::OUTBOX_WAIT_TIME);
-        tokio::join!(
-            self.create_topic(&shutdown),
-            relay.run(shutdown.clone(), LAST_EVENTS)
-        );
+        let create = async {
+            self.create_topic(&shutdown).await;
+            Ok(())
+        };
+        tokio::try_join!(create, relay.run(shutdown.clone(), LAST_EVENTS))?;
         Ok(())
     }
 
@@ -69,13 +71,11 @@ impl Publisher {
         transaction: &mut PgConnection,
         order: &Order,
     ) -> sqlx::Result<()> {
-        let message = OutboxMessage {
-            topic: OrderCreated::TOPIC,
-            // What concerns one order has one key, and so stays in order.
-            key: &order.id.to_string(),
-            payload: &OrderCreated::from(order).to_json(),
-            content_type: "application/json",
-        };
+        // All messages about one order have one key, so they stay in order.
+        let key = order.id.to_string();
+        let payload = OrderCreated::from(order).to_json();
+        let message = OutboxMessage::new(OrderCreated::TOPIC, &key, &payload)
+            .with_content_type("application/json");
         let statement = Statement {
             summary: "INSERT orders.outbox",
             text: self.outbox.insert_sql(),
@@ -84,18 +84,23 @@ impl Publisher {
             .await
     }
 
-    /// The transaction of an order has been committed.
+    /// Wakes the relay after an order's transaction was committed.
     pub(crate) fn committed(&self) {
         self.outbox.committed();
     }
 
-    /// What is known of the broker, for people.
+    /// The state of the broker, for people.
     pub(crate) fn broker(&self) -> &'static str {
         if *self.topic_is_there.borrow() {
             "the topic is there"
         } else {
             "has not answered yet"
         }
+    }
+
+    /// What the relay of this process does.
+    pub(crate) fn relay(&self) -> RelayStatus {
+        self.outbox.relay_status()
     }
 
     async fn create_topic(&self, shutdown: &CancellationToken) {

@@ -170,8 +170,11 @@ pub(crate) async fn claim_key(
 /// Deletes the keys that are older than this; says how many.
 pub(crate) async fn delete_keys(db: &Database, lifetime: Duration) -> sqlx::Result<u64> {
     let query = sqlx::query(DELETE_KEYS.text).bind(Utc::now() - lifetime);
+    let mut connection = db.pool().acquire().await?;
+    // The caller cuts off a delete that takes too long. The connection must not be used after that.
+    connection.close_on_drop();
     // Not on behalf of any request, and so not traced.
-    Ok(query.execute(db.pool()).await?.rows_affected())
+    Ok(query.execute(&mut *connection).await?.rows_affected())
 }
 
 /// One order, if there is one of this id.

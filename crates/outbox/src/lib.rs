@@ -1,35 +1,21 @@
-//! A transactional outbox: a message stored with the change that it reports, and sent after the commit.
-//!
-//! The guarantee: if the transaction commits, its message is sent at least once; if it does not, the message never
-//! existed. There is no moment at which one has happened and the other can be lost, since the message is a row of the
-//! same transaction. A [`Relay`] sends the rows, and deletes each when the broker has acknowledged it.
-//!
-//! The trace survives the wait. The row keeps the trace context as the propagator writes it, so the `send` span is a
-//! child of the request's span, however much later, and by whichever process, the message is sent. How long the row
-//! waited is an attribute of that span.
-//!
-//! The crate knows PostgreSQL and [`messaging`], and nothing of its users. Its table is in a schema of theirs:
-//!
-//! ```sql
-//! CREATE TABLE shop.outbox (
-//!     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-//!     topic      text        NOT NULL,
-//!     key        text        NOT NULL,
-//!     payload    bytea       NOT NULL,
-//!     headers    jsonb       NOT NULL,
-//!     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
-//! );
-//! ```
+#![doc = include_str!("../README.md")]
 
+mod error;
+mod floor;
+mod in_flight;
 mod relay;
+mod session;
+mod status;
 
 use std::{collections::HashMap, sync::Arc};
 
 use opentelemetry::{Context, global};
 use sqlx::{AssertSqlSafe, PgConnection};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+pub use error::Error;
 pub use relay::Relay;
+pub use status::RelayStatus;
 
 /// The outbox of one schema. Clones are the same outbox.
 #[derive(Debug, Clone)]
@@ -37,76 +23,113 @@ pub struct Outbox {
     table: Arc<str>,
     insert: Arc<str>,
     appended: Arc<Notify>,
+    status: watch::Sender<RelayStatus>,
 }
 
 /// A message to be sent.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct OutboxMessage<'a> {
     /// The topic.
     pub topic: &'a str,
-    /// Messages of one key are sent in the order in which they were appended.
+    /// Messages with the same key are sent in the order in which they were appended.
     pub key: &'a str,
     /// The value.
     pub payload: &'a [u8],
-    /// The value's media type, which becomes the header `content-type`.
-    pub content_type: &'a str,
+    /// The value's media type, sent as the header `content-type`. `None`: no such header.
+    pub content_type: Option<&'a str>,
 }
 
-impl Outbox {
-    /// The outbox in this schema. The name goes into SQL as it is: it must be trusted.
+impl<'a> OutboxMessage<'a> {
+    /// A message without a content type.
     #[must_use]
-    pub fn in_schema(schema: &str) -> Self {
-        let table = format!("{schema}.outbox");
-        let insert = format!(
-            "INSERT INTO {table} (topic, key, payload, headers) VALUES ($1, $2, $3, $4::jsonb)"
-        );
+    pub fn new(topic: &'a str, key: &'a str, payload: &'a [u8]) -> Self {
         Self {
-            table: table.into(),
-            insert: insert.into(),
-            appended: Arc::new(Notify::new()),
+            topic,
+            key,
+            payload,
+            content_type: None,
         }
     }
 
-    /// The statement of [`append`](Self::append), for a caller that traces its statements.
+    /// The message with this media type.
+    #[must_use]
+    pub fn with_content_type(mut self, content_type: &'a str) -> Self {
+        self.content_type = Some(content_type);
+        self
+    }
+}
+
+impl Outbox {
+    /// The outbox in this schema. The name becomes part of SQL statements: it must come from your code, not from input.
+    #[must_use]
+    pub fn in_schema(schema: &str) -> Self {
+        let insert = format!(
+            "INSERT INTO {schema}.outbox (topic, key, payload, headers)
+                     VALUES ($1, $2, $3, $4::jsonb)"
+        );
+        Self {
+            table: format!("{schema}.outbox").into(),
+            insert: insert.into(),
+            appended: Arc::new(Notify::new()),
+            status: watch::Sender::new(RelayStatus::Stopped),
+        }
+    }
+
+    /// The statement that [`append`](Self::append) executes, for a caller that traces its statements.
     #[must_use]
     pub fn insert_sql(&self) -> &str {
         &self.insert
     }
 
-    /// Appends a message, in the caller's transaction and with the caller's trace context: the one that is current when
-    /// this is called, not the one in which the future runs, which may be a span of the statement.
+    /// Appends a message, in the caller's transaction.
     ///
-    /// Messages of one key are sent in the order of their commits if they are appended under a lock by which
-    /// transactions of that key exclude each other, such as the lock of the row that they change.
+    /// The trace context is the one that is current when this function is called, not when the future is polled: that
+    /// may happen inside a span of the statement, and the message belongs to the span around it.
+    ///
+    /// Messages of one key are sent in the order of their commits if transactions of that key exclude each other, for
+    /// example because each of them first locks the row that the messages are about.
     ///
     /// # Errors
-    /// The statement fails.
-    pub fn append<'t>(
-        &self,
-        transaction: &'t mut PgConnection,
-        message: OutboxMessage<'_>,
-    ) -> impl Future<Output = sqlx::Result<()>> + Send + use<'t> {
-        let insert = sqlx::query(AssertSqlSafe(Arc::clone(&self.insert)))
-            .bind(message.topic.to_owned())
-            .bind(message.key.to_owned())
-            .bind(message.payload.to_owned())
+    /// The statement fails. The transaction is then aborted.
+    pub fn append<'a>(
+        &'a self,
+        transaction: &'a mut PgConnection,
+        message: OutboxMessage<'a>,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send + 'a {
+        let query = sqlx::query(AssertSqlSafe(Arc::clone(&self.insert)))
+            .bind(message.topic)
+            .bind(message.key)
+            .bind(message.payload)
             .bind(headers(message.content_type));
-        async move { insert.execute(transaction).await.map(drop) }
+        async move {
+            query.execute(transaction).await?;
+            Ok(())
+        }
     }
 
-    /// Wakes the relay of this process after a transaction with a message was committed, so that it does not wait for
-    /// its next look at the table.
+    /// Wakes the relay of this process after a transaction with a message was committed. Without this call the relay
+    /// finds the message at its next poll, 100 ms later at most.
     ///
     /// PostgreSQL's NOTIFY could wake the relays of other processes too; but a transaction that notifies takes a lock
     /// that makes commits go one by one.
     pub fn committed(&self) {
         self.appended.notify_one();
     }
+
+    /// What the relay of this process does at the moment, for a readiness check.
+    #[must_use]
+    pub fn relay_status(&self) -> RelayStatus {
+        self.status.borrow().clone()
+    }
 }
 
 /// The message's headers as JSON, the current trace context among them.
-fn headers(content_type: &str) -> String {
-    let mut headers = HashMap::from([("content-type".to_owned(), content_type.to_owned())]);
+fn headers(content_type: Option<&str>) -> String {
+    let mut headers = HashMap::new();
+    if let Some(content_type) = content_type {
+        headers.insert("content-type".to_owned(), content_type.to_owned());
+    }
     global::get_text_map_propagator(|propagator| {
         propagator.inject_context(&Context::current(), &mut headers);
     });

@@ -1,299 +1,265 @@
-//! Sends what is in the outbox.
+//! Sends the rows of an outbox.
 //!
-//! The guarantee: a row is deleted only after the broker has acknowledged its message, and of one key
-//! only one message is on its way at a time, the oldest. So none is lost and none overtakes another.
-//! A message can be sent twice, when the relay dies after the acknowledgement and before the delete:
-//! consumers expect that.
+//! The guarantee: a row is deleted only after the broker has acknowledged its message, and of one key only one message
+//! is in flight at a time, the oldest. So no message is lost, and none overtakes another of its key.
 //!
-//! Of several processes one relays at a time: the one that holds an advisory lock, on a connection of
-//! its own. All its statements run on that connection. If it breaks, the lock is gone and somebody
-//! else may hold it, so what has not been sent is taken back before anything else is done.
+//! One process relays at a time, the one whose [`Session`] holds the lock. While it holds the lock it has a producer of
+//! its own. Whenever that ends (the session is lost, the producer has failed, the program ends), the producer is purged
+//! and dropped first, so that librdkafka sends nothing any more, and only then is the lock released.
 //!
-//! A broker that is away costs nothing: a bounded number of messages waits in the producer, all
-//! others stay rows. Nothing in here is traced but the `send` itself.
+//! A message can arrive twice, and the second time late:
+//!
+//! - The relay dies after the acknowledgement and before the delete. The next one sends the row again.
+//! - The relay is frozen until PostgreSQL ends its session, and wakes. Another relay has sent the rows, but the threads
+//!   of librdkafka still send what they had queued, before the relay can purge it. Then the old copy of a key's message
+//!   arrives after newer messages of that key.
+//!
+//! Consumers must expect both. Nothing in here is traced but the `send` itself.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::ready, sync::Arc, time::Duration};
 
-use messaging::{FutureRecord, Producer};
-use opentelemetry::{Context, KeyValue, global, trace::FutureExt};
+use messaging::Producer;
+use opentelemetry::Key;
 use rdkafka::{
     ClientContext,
-    message::{Header, OwnedHeaders},
     producer::{Producer as _, PurgeConfig},
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
-use tokio::{task::JoinSet, time::sleep};
+use sqlx::postgres::PgConnectOptions;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::Outbox;
+use crate::{
+    Error, Outbox, RelayStatus,
+    floor::Floor,
+    in_flight::InFlight,
+    session::{Session, Statements},
+};
 
-/// A message that does not fit into librdkafka's queue fails at once, and its row waits.
-const NOT_WHEN_FULL: Duration = Duration::ZERO;
-/// How many messages may be on their way at once.
-const IN_FLIGHT: usize = 1_000;
-/// How often rows that other processes appended are looked for, and a lost lock is tried again.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long a message that was refused, or a connection that was lost, is left alone.
+/// How often to poll for rows of other processes, and a relay on standby for the lock.
+const POLL: Duration = Duration::from_millis(100);
+/// How long to wait after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long librdkafka may take to let go of its messages. It takes milliseconds.
+const PURGE: Duration = Duration::from_secs(1);
+
+type MakeProducer<C> =
+    dyn Fn() -> Result<Producer<C>, Box<dyn std::error::Error + Send + Sync>> + Send + Sync;
 
 /// Sends the rows of one outbox.
-#[derive(Debug)]
 pub struct Relay<C: ClientContext + 'static> {
-    database: PgPool,
-    producer: Producer<C>,
     outbox: Outbox,
-    statements: Statements,
-    wait_time: &'static str,
-}
-
-#[derive(Debug)]
-struct Statements {
-    /// Under the number that the outbox's name hashes to.
-    lock: Arc<str>,
-    /// The oldest rows, but for those of the keys that are on their way.
-    select: Arc<str>,
-    delete: Arc<str>,
-}
-
-#[derive(Debug, sqlx::FromRow)]
-struct Row {
-    id: i64,
-    topic: String,
-    key: String,
-    payload: Vec<u8>,
-    headers: String,
-    waited: f64,
-}
-
-/// What became of one send.
-struct Sent {
-    id: i64,
-    key: String,
-    acknowledged: bool,
+    database: PgConnectOptions,
+    make_producer: Box<MakeProducer<C>>,
+    statements: Arc<Statements>,
+    wait_time: Key,
 }
 
 impl<C: ClientContext + 'static> Relay<C> {
-    /// A relay that reads from `database` and sends with `producer`. The producer must be idempotent and wait for all
-    /// replicas (`enable.idempotence=true`, `acks=all`), and should wait for the broker without limit
-    /// (`message.timeout.ms=0`).
-    #[must_use]
-    pub fn new(outbox: Outbox, database: PgPool, producer: Producer<C>) -> Self {
-        let table = &outbox.table;
-        let statements = Statements {
-            lock: format!("SELECT pg_try_advisory_lock(hashtextextended('{table}', 0))").into(),
-            select: format!(
-                "SELECT id, topic, key, payload, headers::text AS headers,
-                        extract(epoch FROM clock_timestamp() - created_at)::float8 AS waited
-                 FROM {table} WHERE key <> ALL ($1) ORDER BY id LIMIT $2"
-            )
-            .into(),
-            delete: format!("DELETE FROM {table} WHERE id = ANY ($1)").into(),
-        };
+    /// A relay that reads from `database`, on a connection of its own, and sends with what `make_producer` returns.
+    ///
+    /// The function must make a new producer each time: the relay drops one that has failed for good, and one that has
+    /// messages in its queue when the lock is lost. It must be idempotent and wait for all replicas
+    /// (`enable.idempotence=true`, `acks=all`), and should wait for the broker without limit (`message.timeout.ms=0`):
+    /// what is not sent stays a row in any case.
+    pub fn new<E>(
+        outbox: Outbox,
+        database: PgConnectOptions,
+        make_producer: impl Fn() -> Result<Producer<C>, E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         Self {
-            database,
-            producer,
+            statements: Arc::new(Statements::of(&outbox.table)),
             outbox,
-            statements,
-            wait_time: "outbox.wait_time",
+            database,
+            make_producer: Box::new(move || make_producer().map_err(Into::into)),
+            wait_time: Key::from_static_str("outbox.wait_time"),
         }
     }
 
     /// Names the attribute of the `send` span that says how long the row waited, in seconds. The default is
     /// `outbox.wait_time`.
     #[must_use]
-    pub fn with_wait_time_attribute(mut self, name: &'static str) -> Self {
-        self.wait_time = name;
+    pub fn with_wait_time_attribute(mut self, name: impl Into<Key>) -> Self {
+        self.wait_time = name.into();
         self
     }
 
-    /// Relays until `shutdown` is asked for; then waits, for `drain` at most, for what is on its way.
-    pub async fn run(self, shutdown: CancellationToken, drain: Duration) {
+    /// Relays until `shutdown` is cancelled. Then it takes no more rows, and waits up to `drain` for the messages in
+    /// flight; what is not acknowledged by then stays in the table. Purging the producer takes up to a second more.
+    ///
+    /// Failures of the database and of the producer are logged and retried every second.
+    ///
+    /// # Errors
+    /// [`Error::NoProducer`], which [is fatal](Error::is_fatal).
+    pub async fn run(self, shutdown: CancellationToken, drain: Duration) -> Result<(), Error> {
+        let _stopped = Stopped(&self.outbox);
+        self.report(RelayStatus::Starting);
         while !shutdown.is_cancelled() {
-            if let Err(error) = self.relay(&shutdown, drain).await {
-                warn!(%error, "the outbox cannot be read at the moment; its rows wait");
-                let all = PurgeConfig::default().queue().inflight();
-                self.producer.client().purge(all);
-                pause(PAUSE, &shutdown).await;
+            match self.hold_the_lock(&shutdown, drain).await {
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => self.retry_later(&error, &shutdown).await,
+                Ok(()) => {}
             }
         }
+        Ok(())
     }
 
-    /// Waits for the lock and relays as long as its connection lasts.
-    async fn relay(&self, shutdown: &CancellationToken, drain: Duration) -> sqlx::Result<()> {
-        // Taken out of the pool for good: a lock must not go back into it.
-        let mut connection = self.database.acquire().await?.detach();
-        while !self.try_lock(&mut connection).await? {
-            pause(LOOK_EVERY, shutdown).await;
-            if shutdown.is_cancelled() {
-                return connection.close().await;
-            }
-        }
-        info!("this process relays the outbox");
-        let mut on_their_way = OnTheirWay::default();
-        while !shutdown.is_cancelled() {
-            let room = IN_FLIGHT - on_their_way.keys.len();
-            for row in self.oldest(&mut connection, &on_their_way, room).await? {
-                on_their_way.send(&self.producer, row, self.wait_time);
-            }
-            let done = tokio::select! {
-                sent = on_their_way.next() => sent,
-                () = self.outbox.appended.notified(), if on_their_way.has_room() => vec![],
-                () = sleep(LOOK_EVERY) => vec![],
-                () = shutdown.cancelled() => vec![],
-            };
-            self.delete(&mut connection, &done).await?;
-        }
-        self.finish(&mut connection, on_their_way, drain).await?;
-        connection.close().await
-    }
-
-    async fn finish(
+    /// Waits for the lock, relays for as long as it is held, purges, and releases it.
+    async fn hold_the_lock(
         &self,
-        connection: &mut PgConnection,
-        mut on_their_way: OnTheirWay,
+        shutdown: &CancellationToken,
         drain: Duration,
-    ) -> sqlx::Result<()> {
-        let deadline = tokio::time::Instant::now() + drain;
-        while !on_their_way.keys.is_empty() {
-            let Ok(done) = tokio::time::timeout_at(deadline, on_their_way.next()).await else {
-                info!("{} messages stay in the outbox", on_their_way.keys.len());
-                return Ok(());
-            };
-            self.delete(connection, &done).await?;
-        }
-        Ok(())
-    }
-
-    async fn try_lock(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
-        sqlx::query_scalar(AssertSqlSafe(Arc::clone(&self.statements.lock)))
-            .fetch_one(connection)
-            .await
-    }
-
-    async fn oldest(
-        &self,
-        connection: &mut PgConnection,
-        on_their_way: &OnTheirWay,
-        room: usize,
-    ) -> sqlx::Result<Vec<Row>> {
-        if room == 0 {
-            return Ok(vec![]);
-        }
-        let keys: Vec<&str> = on_their_way.keys.iter().map(String::as_str).collect();
-        sqlx::query_as(AssertSqlSafe(Arc::clone(&self.statements.select)))
-            .bind(keys)
-            .bind(i64::try_from(room).unwrap_or(i64::MAX))
-            .fetch_all(connection)
-            .await
-    }
-
-    async fn delete(&self, connection: &mut PgConnection, done: &[i64]) -> sqlx::Result<()> {
-        if done.is_empty() {
+    ) -> Result<(), Error> {
+        let producer = (self.make_producer)().map_err(Error::NoProducer)?;
+        let Some(mut session) = self.lock(shutdown).await else {
+            discard(producer).await;
             return Ok(());
-        }
-        let query = sqlx::query(AssertSqlSafe(Arc::clone(&self.statements.delete))).bind(done);
-        query.execute(connection).await?;
-        Ok(())
-    }
-}
-
-/// The messages that the producer has and the broker has not acknowledged: one of each key.
-#[derive(Default)]
-struct OnTheirWay {
-    keys: HashSet<String>,
-    sends: JoinSet<Sent>,
-}
-
-impl OnTheirWay {
-    fn has_room(&self) -> bool {
-        self.keys.len() < IN_FLIGHT
-    }
-
-    /// Sends a row, unless an older one of its key is on its way.
-    fn send<C: ClientContext + 'static>(
-        &mut self,
-        producer: &Producer<C>,
-        row: Row,
-        wait_time: &'static str,
-    ) {
-        if self.keys.insert(row.key.clone()) {
-            self.sends.spawn(send(producer.clone(), row, wait_time));
-        }
-    }
-
-    /// Waits until at least one is done; the ids of those that were acknowledged. Never ends while
-    /// there are none.
-    async fn next(&mut self) -> Vec<i64> {
-        let mut acknowledged = Vec::new();
-        let Some(first) = self.sends.join_next().await else {
-            return std::future::pending().await;
         };
-        let mut next = Some(first);
-        while let Some(done) = next {
-            match done {
-                Ok(sent) => {
-                    self.keys.remove(&sent.key);
-                    acknowledged.extend(sent.acknowledged.then_some(sent.id));
-                }
-                Err(error) => {
-                    // Which one it was is not known, so all of them start anew.
-                    warn!(%error, "a send broke down");
-                    *self = Self::default();
-                    break;
+        // Declared after the session, so that it is dropped first if the caller drops this future.
+        let producer = producer;
+        self.report(RelayStatus::Active);
+        info!("this process relays the outbox");
+        let mut in_flight = InFlight::new(&producer, &self.wait_time);
+        let relayed = tokio::select! {
+            relayed = self.relay(&mut session, &mut in_flight, shutdown) => relayed,
+            () = after(shutdown, drain) => Ok(()),
+        };
+        if in_flight.len() > 0 {
+            info!("{} messages stay in the outbox", in_flight.len());
+        }
+        drop(in_flight);
+        // The order matters: once the lock is released, another relay sends the same rows.
+        discard(producer).await;
+        drop(session);
+        relayed
+    }
+
+    /// Connects and waits for the lock, whatever fails meanwhile. `None`: `shutdown` came first.
+    async fn lock(&self, shutdown: &CancellationToken) -> Option<Session> {
+        let locked = async {
+            loop {
+                match self.try_lock().await {
+                    Ok(session) => return session,
+                    Err(error) => self.retry_later(&error, shutdown).await,
                 }
             }
-            next = self.sends.try_join_next();
+        };
+        tokio::select! {
+            session = locked => Some(session),
+            () = shutdown.cancelled() => None,
         }
-        acknowledged
+    }
+
+    async fn try_lock(&self) -> Result<Session, Error> {
+        let statements = Arc::clone(&self.statements);
+        let mut session = Session::connect(self.database.clone(), statements).await?;
+        while !session.try_lock().await? {
+            self.report(RelayStatus::Standby);
+            sleep(POLL).await;
+        }
+        Ok(session)
+    }
+
+    /// Sends and deletes rows until `shutdown` is cancelled and nothing is in flight any more.
+    async fn relay(
+        &self,
+        session: &mut Session,
+        in_flight: &mut InFlight<'_, C>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Error> {
+        let mut floor = Floor::new();
+        loop {
+            let ending = shutdown.is_cancelled();
+            if ending && in_flight.len() == 0 {
+                return Ok(());
+            }
+            let may_send = !ending && in_flight.room() > 0;
+            let more = if may_send {
+                floor.rise(session).await?;
+                send_oldest(session, in_flight, &mut floor).await?
+            } else {
+                // Each turn has a statement, so that a lost lock is noticed although there is nothing to read.
+                session.ping().await?;
+                false
+            };
+            let acknowledged = tokio::select! {
+                biased;
+                ids = in_flight.acknowledged() => ids,
+                () = ready(()), if more => vec![],
+                () = self.outbox.appended.notified(), if may_send => vec![],
+                () = shutdown.cancelled(), if !ending => vec![],
+                () = sleep(POLL) => vec![],
+            };
+            session.delete(&acknowledged).await?;
+            in_flight.check_producer()?;
+        }
+    }
+
+    async fn retry_later(&self, error: &Error, shutdown: &CancellationToken) {
+        warn!(%error, "the relay retries in {PAUSE:?}; the rows wait");
+        self.report(RelayStatus::Retrying(error.to_string().into()));
+        tokio::select! {
+            () = sleep(PAUSE) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+
+    fn report(&self, status: RelayStatus) {
+        self.outbox.status.send_replace(status);
     }
 }
 
-/// Sends one row, in the trace in which it was appended.
-async fn send<C: ClientContext + 'static>(
-    producer: Producer<C>,
-    row: Row,
-    wait_time: &'static str,
-) -> Sent {
-    let headers: HashMap<String, String> = serde_json::from_str(&row.headers).unwrap_or_default();
-    let context = global::get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&Context::new(), &headers)
+/// Sends the oldest row of each key that is not in flight, as many as there is room for. True if there may be more: of
+/// the rows that were looked at, several had the same key.
+async fn send_oldest<C: ClientContext + 'static>(
+    session: &mut Session,
+    in_flight: &mut InFlight<'_, C>,
+    floor: &mut Floor,
+) -> Result<bool, Error> {
+    let (keys, room) = (in_flight.keys(), in_flight.room());
+    let (rows, more) = session.oldest(floor.id(), &keys, room).await?;
+    for row in rows {
+        floor.saw(row.id);
+        in_flight.send(row);
+    }
+    Ok(more && in_flight.room() > 0)
+}
+
+/// Takes back what the producer has not sent, and drops it. On a thread of its own, since librdkafka blocks meanwhile.
+async fn discard<C: ClientContext + 'static>(producer: Producer<C>) {
+    let purge = tokio::task::spawn_blocking(move || {
+        producer
+            .client()
+            .purge(PurgeConfig::default().queue().inflight());
+        drop(producer);
     });
-    let headers = headers
-        .iter()
-        .fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
-        });
-    let record = FutureRecord::to(&row.topic)
-        .key(&row.key)
-        .payload(&row.payload)
-        .headers(headers);
-    let waited = [KeyValue::new(wait_time, row.waited.max(0.0))];
-    let sent = producer
-        .send_with(record, NOT_WHEN_FULL, waited)
-        .with_context(context)
-        .await;
-    if let Err(error) = &sent {
-        warn!(%error, topic = row.topic, key = row.key, "not sent; the row waits");
-        sleep(PAUSE).await;
-    }
-    Sent {
-        id: row.id,
-        key: row.key,
-        acknowledged: sent.is_ok(),
+    if timeout(PURGE, purge).await.is_err() {
+        warn!("librdkafka did not let go of its messages within {PURGE:?}; some may arrive twice");
     }
 }
 
-async fn pause(how_long: Duration, shutdown: &CancellationToken) {
-    tokio::select! {
-        () = sleep(how_long) => {}
-        () = shutdown.cancelled() => {}
+async fn after(shutdown: &CancellationToken, drain: Duration) {
+    shutdown.cancelled().await;
+    sleep(drain).await;
+}
+
+/// Reports the end of a relay, however it ends.
+struct Stopped<'a>(&'a Outbox);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.status.send_replace(RelayStatus::Stopped);
+    }
+}
+
+impl<C: ClientContext + 'static> std::fmt::Debug for Relay<C> {
+    // Without the connection options: one of them is a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut relay = f.debug_struct("Relay");
+        relay.field("outbox", &self.outbox);
+        relay.finish_non_exhaustive()
     }
 }

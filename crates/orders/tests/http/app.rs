@@ -121,6 +121,24 @@ impl App {
         response.json().await.unwrap()
     }
 
+    pub(crate) async fn until_it_relays(&self) {
+        self.until_ready_says("active").await;
+    }
+
+    /// Waits until `/readyz` is 200 and says this of the relay.
+    pub(crate) async fn until_ready_says(&self, relay: &str) {
+        let says = async {
+            loop {
+                let (status, body) = self.get("/readyz").await;
+                if status == 200 && body["details"]["outbox"] == relay {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(SOON, says).await.expect(relay);
+    }
+
     /// Waits for the one span of this name to end.
     pub(crate) async fn ended(&self, name: &str) -> SpanData {
         self.all_ended(name, 1).await.remove(0)

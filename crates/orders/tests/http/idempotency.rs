@@ -76,6 +76,21 @@ async fn a_key_that_is_none_is_refused() {
     assert_eq!(app.everything().await, Vec::<String>::new());
 }
 
+/// One of two keys would have to be ignored, and the client could not know which.
+#[tokio::test]
+async fn two_keys_are_refused() {
+    let app = App::start().await;
+    for second in ["key", "another-key"] {
+        let request = app.http.post(app.url("/orders"));
+        let request = request.header("idempotency-key", "key");
+        let request = request.header("idempotency-key", second);
+        let refused = request.json(&new_order()).send().await.unwrap();
+        let error = "Idempotency-Key: must be sent once";
+        assert_eq!(answer(refused).await, (400, json!({ "error": error })));
+    }
+    assert_eq!(app.everything().await, Vec::<String>::new());
+}
+
 /// What was refused has placed nothing, so its key is still free.
 #[tokio::test]
 async fn a_refused_order_does_not_use_its_key_up() {
