@@ -10,9 +10,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, patch},
 };
-use domain::{InvalidValue, Order, OrderId};
+use domain::{InvalidValue, Order, OrderId, attributes::ORDER_ID};
 use serde::Deserialize;
-use service::{ApiError, Json, Path, Query};
+use service::{ApiError, Json, Path, Query, work_on};
 
 use crate::{
     AppState,
@@ -53,7 +53,7 @@ async fn place_order(
     Json(body): Json<NewOrderBody>,
 ) -> Result<Response, ApiError> {
     let key = parse_key(&headers)?;
-    let new = body.parse().map_err(invalid)?;
+    let new = body.parse().map_err(ApiError::unprocessable)?;
     let (order, replayed) = match place::place(&state, new, key).await? {
         Placed::Now(order) => (order, None),
         Placed::Before(order) => (order, Some([(IDEMPOTENT_REPLAYED, "true")])),
@@ -96,8 +96,9 @@ async fn change_status(
     Json(body): Json<StatusBody>,
 ) -> Result<Response, ApiError> {
     let id = parse_id(&id)?;
-    let (from, to) = body.parse().map_err(invalid)?;
-    match status::change(&state.database, id, from, to).await? {
+    let (from, to) = body.parse().map_err(ApiError::unprocessable)?;
+    let changing = status::change(&state.database, id, from, to);
+    match work_on(ORDER_ID, id.to_string(), changing).await? {
         Outcome::Has(order) => Ok(Json(OrderBody::from(order)).into_response()),
         Outcome::Refused(status) => {
             let error = format!("an order that is {status} can't become {to}");
@@ -155,9 +156,4 @@ fn parse_id(id: &str) -> Result<OrderId, ApiError> {
 
 fn no_such_order() -> ApiError {
     ApiError::not_found("there is no such order")
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
-fn invalid(error: InvalidValue) -> ApiError {
-    ApiError::invalid(&error.field, error.rule)
 }

@@ -88,17 +88,17 @@ const DELETE_KEYS: Statement<'_> = Statement {
     text: "DELETE FROM orders.idempotency_keys WHERE created_at < $1",
 };
 
-/// PostgreSQL's word for a lock that was waited for too long: `lock_not_available`.
+/// The SQLSTATE `lock_not_available`: `lock_timeout` has passed.
 const LOCK_TIMEOUT: &str = "55P03";
 
-/// Whose an idempotency key is.
+/// The result of claiming an idempotency key.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// Ours, if our transaction commits.
+    /// The key is ours if our transaction commits.
     Ours,
-    /// It has placed an order before.
+    /// The key has placed this order before.
     Taken(PlacedBefore),
-    /// Another transaction has it, and takes its time.
+    /// Another transaction has claimed the key and has not ended in time.
     BeingUsed,
 }
 
@@ -140,7 +140,7 @@ pub(crate) async fn insert_order(
     insert_items(db, connection, order).await
 }
 
-/// Claims a key for an order. Another transaction that has claimed it and not ended is waited for.
+/// Claims a key for an order. Waits up to [`PATIENCE`] for another transaction that has claimed it and not ended.
 pub(crate) async fn claim_key(
     db: &Database,
     connection: &mut PgConnection,
@@ -148,8 +148,7 @@ pub(crate) async fn claim_key(
     order: &Order,
     lifetime: Duration,
 ) -> sqlx::Result<Claim> {
-    let wait = sqlx::query(LIMIT_WAIT.text).bind(format!("{}ms", PATIENCE.as_millis()));
-    db.run(&LIMIT_WAIT, wait.execute(&mut *connection)).await?;
+    limit_lock_waits(db, connection, PATIENCE).await?;
     let created_at = order.created_at.as_datetime();
     let query = sqlx::query(CLAIM_KEY.text)
         .bind(key.as_str())
@@ -158,7 +157,11 @@ pub(crate) async fn claim_key(
         .bind(context::traceresponse())
         .bind(created_at - lifetime);
     match db.run(&CLAIM_KEY, query.execute(&mut *connection)).await {
-        Ok(claimed) if claimed.rows_affected() == 1 => Ok(Claim::Ours),
+        Ok(claimed) if claimed.rows_affected() == 1 => {
+            // The rest of the transaction waits for its locks as every other does.
+            limit_lock_waits(db, connection, Duration::ZERO).await?;
+            Ok(Claim::Ours)
+        }
         Ok(_) => find_key(db, connection, key).await.map(Claim::Taken),
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_TIMEOUT) => {
             Ok(Claim::BeingUsed)
@@ -228,6 +231,17 @@ pub(crate) async fn update_status(
         Some(row) => complete(db, row).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Limits how long the transaction's next statements wait for a lock; zero: without a limit.
+async fn limit_lock_waits(
+    db: &Database,
+    connection: &mut PgConnection,
+    limit: Duration,
+) -> sqlx::Result<()> {
+    let query = sqlx::query(LIMIT_WAIT.text).bind(format!("{}ms", limit.as_millis()));
+    db.run(&LIMIT_WAIT, query.execute(connection)).await?;
+    Ok(())
 }
 
 async fn insert_items(
