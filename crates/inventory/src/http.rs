@@ -67,8 +67,7 @@ async fn show_stock(
 ) -> Result<Json<StockBody>, ApiError> {
     let no_such_item = || ApiError::not_found(NO_SUCH_ITEM);
     let item: ItemId = item_id.parse().map_err(|_| no_such_item())?;
-    let db = &state.database;
-    let level = store::find_stock(db, db.pool(), &item).await?;
+    let level = store::find_stock(&state.database, &item).await?;
     level.map(answer).ok_or_else(no_such_item)
 }
 

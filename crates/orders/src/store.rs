@@ -173,8 +173,9 @@ pub(crate) async fn claim_key(
 /// Deletes the keys that are older than this; says how many.
 pub(crate) async fn delete_keys(db: &Database, lifetime: Duration) -> sqlx::Result<u64> {
     let query = sqlx::query(DELETE_KEYS.text).bind(Utc::now() - lifetime);
-    // Not on behalf of any request, and so not traced.
-    Ok(query.execute(db.pool()).await?.rows_affected())
+    // Outside of any trace, since no request asked for it; the timeout is the same.
+    let deleted = async { query.execute(&mut *db.acquire().await?).await };
+    Ok(db.run_untraced(deleted).await?.rows_affected())
 }
 
 /// One order, if there is one of this id.
@@ -224,9 +225,8 @@ pub(crate) async fn update_status(
         .bind(id.as_uuid())
         .bind(from.as_str())
         .bind(to.as_str());
-    let updated = db
-        .run(&UPDATE_STATUS, query.fetch_optional(db.pool()))
-        .await?;
+    let updated = async { query.fetch_optional(&mut *db.acquire().await?).await };
+    let updated = db.run(&UPDATE_STATUS, updated).await?;
     match updated {
         Some(row) => complete(db, row).await.map(Some),
         None => Ok(None),
@@ -277,7 +277,8 @@ async fn find_key(
 
 async fn find_row(db: &Database, id: OrderId) -> sqlx::Result<Option<OrderRow>> {
     let query = sqlx::query_as(FIND_ORDER.text).bind(id.as_uuid());
-    db.run(&FIND_ORDER, query.fetch_optional(db.pool())).await
+    let row = async { query.fetch_optional(&mut *db.acquire().await?).await };
+    db.run(&FIND_ORDER, row).await
 }
 
 async fn list_rows(db: &Database, page: &Page) -> sqlx::Result<Vec<OrderRow>> {
@@ -285,13 +286,15 @@ async fn list_rows(db: &Database, page: &Page) -> sqlx::Result<Vec<OrderRow>> {
         .bind(page.before.map(|position| position.0))
         .bind(page.before.map(|position| position.1))
         .bind(page.limit);
-    db.run(&LIST_ORDERS, query.fetch_all(db.pool())).await
+    let rows = async { query.fetch_all(&mut *db.acquire().await?).await };
+    db.run(&LIST_ORDERS, rows).await
 }
 
 /// The items of each of these orders, in the order in which they were given.
 async fn list_items(db: &Database, orders: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Vec<ItemRow>>> {
     let query = sqlx::query_as(LIST_ITEMS.text).bind(orders);
-    let rows: Vec<ItemRow> = db.run(&LIST_ITEMS, query.fetch_all(db.pool())).await?;
+    let rows = async { query.fetch_all(&mut *db.acquire().await?).await };
+    let rows: Vec<ItemRow> = db.run(&LIST_ITEMS, rows).await?;
     let mut items: HashMap<_, Vec<_>> = HashMap::new();
     for row in rows {
         items.entry(row.order_id).or_default().push(row);

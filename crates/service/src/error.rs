@@ -9,6 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use telemetry::sql::is_commit_unknown;
+
+const OUTCOME_UNKNOWN: &str =
+    "the outcome is unknown: repeat the request, with the same Idempotency-Key if it had one";
 
 /// How long a client should wait after a 503, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -33,6 +37,10 @@ pub enum ApiError {
     /// The database is unreachable or has no resources left: a 503 that says nothing of it.
     #[error("the database is not available: {0}")]
     DatabaseUnavailable(#[source] sqlx::Error),
+    /// The answer to a COMMIT was lost, so it is unknown whether the changes were made: a 503 with the code
+    /// `outcome_unknown`.
+    #[error("{0}")]
+    OutcomeUnknown(#[source] sqlx::Error),
     /// Another transaction is in the way of this one: a 503 with the code [`BUSY`].
     #[error("the database is busy: {0}")]
     DatabaseBusy(#[source] sqlx::Error),
@@ -110,7 +118,9 @@ impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Refused { status, .. } => *status,
-            Self::DatabaseUnavailable(_) | Self::DatabaseBusy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DatabaseUnavailable(_) | Self::DatabaseBusy(_) | Self::OutcomeUnknown(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -120,6 +130,7 @@ impl ApiError {
         match self {
             Self::Refused { message, code, .. } => (message, code),
             Self::DatabaseUnavailable(_) => ("not available at the moment".to_owned(), None),
+            Self::OutcomeUnknown(_) => (OUTCOME_UNKNOWN.to_owned(), Some("outcome_unknown")),
             Self::DatabaseBusy(_) => ("busy at the moment".to_owned(), Some(BUSY)),
             Self::Internal(_) => ("internal error".to_owned(), None),
         }
@@ -128,6 +139,7 @@ impl ApiError {
     fn log(&self) {
         match self {
             Self::Internal(error) => tracing::error!("{error:#}"),
+            Self::OutcomeUnknown(error) => tracing::warn!("{error}"),
             Self::DatabaseUnavailable(error) => {
                 tracing::warn!(%error, "the database is not available");
             }
@@ -160,6 +172,9 @@ impl IntoResponse for ApiError {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
+        if is_commit_unknown(&error) {
+            return Self::OutcomeUnknown(error);
+        }
         match Trouble::of(&error) {
             Some(Trouble::Unavailable) => Self::DatabaseUnavailable(error),
             Some(Trouble::Busy) => Self::DatabaseBusy(error),

@@ -43,8 +43,7 @@ impl Readiness for Always {
 
 impl Readiness for Database {
     async fn check(&self) -> Report {
-        // Straight to the pool: this statement makes no span.
-        let answer = sqlx::query("SELECT 1").execute(self.pool()).await;
+        let answer = self.ping().await;
         if let Err(error) = &answer {
             tracing::debug!(%error, "not ready");
         }

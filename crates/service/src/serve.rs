@@ -45,9 +45,9 @@ const BOUNDS: Bounds = Bounds {
     // server that ended those, a request could just be on its way there, and be lost.
     headers: Duration::from_secs(100),
     grace: Duration::from_millis(50),
-    // With two seconds to send out the last spans this makes ten, the time that Docker and others
-    // leave between SIGTERM and SIGKILL.
-    drain: Duration::from_secs(8),
+    // With two seconds to flush the last spans this leaves one of the ten that Docker and others give a
+    // process between SIGTERM and SIGKILL.
+    drain: Duration::from_secs(7),
 };
 
 /// How long to wait when no connection can be taken.
@@ -56,7 +56,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How many connections may wait to be taken: tokio's listeners ask for so many.
 const BACKLOG: usize = 1_024;
 
-/// Serves `app` until `shutdown` is asked for, then drains for eight seconds at most.
+/// Serves `app` until `shutdown` is asked for, then drains for seven seconds at most.
 ///
 /// # Errors
 /// None that lasts is known: a listener that cannot take a connection is asked again.

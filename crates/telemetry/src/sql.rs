@@ -4,8 +4,11 @@
 //! values are never recorded. A statement's span starts before it has a connection: waiting for the pool,
 //! or failing to get anything from it, is a part of what the statement takes.
 
+mod connection;
+
 use std::borrow::Cow;
 use std::future::Future;
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +19,12 @@ use opentelemetry_semantic_conventions::attribute::{
     ERROR_TYPE, SERVER_ADDRESS, SERVER_PORT,
 };
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, Error, Postgres, Transaction};
+use sqlx::{Connection, Error};
+use tokio::time::timeout;
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+pub use connection::{PooledConnection, Transaction};
 
 const BEGIN: Statement<'_> = Statement {
     summary: "BEGIN",
@@ -36,7 +42,10 @@ const ROLLBACK: Statement<'_> = Statement {
 /// For how long after its last use a connection is taken to be alive.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// The port that needs no mention.
+/// How long [`Database::ping`] waits.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// PostgreSQL's default port, which spans do not mention.
 const DEFAULT_PORT: u16 = 5432;
 
 /// A statement and its name in a trace.
@@ -61,13 +70,18 @@ pub struct PoolOptions {
     pub max_connections: u32,
     /// How long a statement waits for one of them.
     pub acquire_timeout: Duration,
+    /// How long a statement may take, the wait for its connection included.
+    pub statement_timeout: Duration,
 }
 
 /// A pool of connections, and what its spans have in common. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
+    /// One connection of its own for [`Database::ping`]: the pool may be used up by requests.
+    health: PgPool,
     server: Arc<Server>,
+    statement_timeout: Duration,
 }
 
 #[derive(Debug)]
@@ -84,14 +98,20 @@ impl Database {
     /// # Errors
     /// If the URL is malformed.
     pub fn connect(options: &PoolOptions) -> sqlx::Result<Self> {
-        let target =
-            PgConnectOptions::from_str(&options.url)?.application_name(options.application_name);
+        let timeout = options.statement_timeout.as_millis().to_string();
+        let target = PgConnectOptions::from_str(&options.url)?
+            .application_name(options.application_name)
+            // A connection that we close does not stop its statement in the server. These two do, and free its locks.
+            .options([
+                ("statement_timeout", &timeout),
+                ("idle_in_transaction_session_timeout", &timeout),
+            ]);
         let server = Arc::new(Server::new(&target, options.schema));
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
             // By default each acquire asks the server whether it is still there, one more round trip
-            // for every statement. What was in use a moment ago may be trusted.
+            // for every statement. A connection that was in use a moment ago is not asked.
             .test_before_acquire(false)
             .before_acquire(|connection, last| {
                 Box::pin(async move {
@@ -101,51 +121,119 @@ impl Database {
                     Ok(true)
                 })
             })
+            .connect_lazy_with(target.clone());
+        let health = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(PING_TIMEOUT)
             .connect_lazy_with(target);
-        Ok(Self { pool, server })
+        Ok(Self {
+            pool,
+            health,
+            server,
+            statement_timeout: options.statement_timeout,
+        })
     }
 
-    /// The pool, as an executor for [`Database::run`], and for what is not to be traced.
+    /// The pool itself. Its statements make no spans, and have no timeout on this side.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Takes a connection from the pool; to be called inside the future of [`Database::run`], whose span and timeout
+    /// then include the wait.
+    ///
+    /// # Errors
+    /// If there is none within [`PoolOptions::acquire_timeout`].
+    pub async fn acquire(&self) -> sqlx::Result<PooledConnection> {
+        self.pool.acquire().await.map(PooledConnection::new)
+    }
+
+    /// Asks the server whether it answers, within one second, on a connection that no request uses. Makes no span.
+    ///
+    /// # Errors
+    /// It does not answer, or not in time.
+    pub async fn ping(&self) -> sqlx::Result<()> {
+        let ask = async {
+            let mut connection = PooledConnection::new(self.health.acquire().await?);
+            sqlx::raw_sql("SELECT 1").execute(&mut *connection).await?;
+            Ok(())
+        };
+        limited(PING_TIMEOUT, ask).await
     }
 
     /// Takes a connection and opens a transaction on it. Dropping the transaction rolls it back, unseen.
     ///
     /// # Errors
     /// If no connection can be had, or the statement fails.
-    pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.run(&BEGIN, self.pool.begin()).await
+    pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        let begin = async {
+            let mut connection = self.acquire().await?;
+            // From here on: a BEGIN whose answer is lost may have taken effect.
+            connection.in_transaction = true;
+            sqlx::raw_sql(BEGIN.text).execute(&mut *connection).await?;
+            Ok(Transaction(connection))
+        };
+        self.run(&BEGIN, begin).await
     }
 
     /// Makes the transaction's changes permanent.
     ///
     /// # Errors
-    /// If they could not be, or if it is unknown whether they were, because the connection was lost.
-    pub async fn commit(&self, transaction: Transaction<'static, Postgres>) -> sqlx::Result<()> {
-        self.run(&COMMIT, transaction.commit()).await
+    /// If PostgreSQL refuses, or if its answer is lost: see [`is_commit_unknown`].
+    pub async fn commit(&self, transaction: Transaction) -> sqlx::Result<()> {
+        let mut connection = transaction.0;
+        let commit = sqlx::raw_sql(COMMIT.text).execute(&mut *connection);
+        match self.run(&COMMIT, commit).await {
+            Ok(_) => {
+                connection.in_transaction = false;
+                Ok(())
+            }
+            // PostgreSQL has answered.
+            Err(error @ Error::Database(_)) => Err(error),
+            Err(error) => Err(Error::Io(io::Error::other(CommitUnknown(error)))),
+        }
     }
 
     /// Takes the transaction's changes back.
     ///
     /// # Errors
     /// If the connection was lost; the server takes the changes back then, too.
-    pub async fn rollback(&self, transaction: Transaction<'static, Postgres>) -> sqlx::Result<()> {
-        self.run(&ROLLBACK, transaction.rollback()).await
+    pub async fn rollback(&self, transaction: Transaction) -> sqlx::Result<()> {
+        let mut connection = transaction.0;
+        let rollback = sqlx::raw_sql(ROLLBACK.text).execute(&mut *connection);
+        self.run(&ROLLBACK, rollback).await?;
+        connection.in_transaction = false;
+        Ok(())
     }
 
-    /// Runs `query`, which executes `statement`, inside the statement's span.
+    /// The same as [`Database::run`], without a span.
     ///
     /// # Errors
-    /// Those of the query. No row where one was asked for is an error to the caller, not to the span: the
-    /// database did what it was told.
+    /// As with [`Database::run`].
+    pub async fn run_untraced<T>(
+        &self,
+        query: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        limited(self.statement_timeout, query).await
+    }
+
+    /// Runs `query`, which executes `statement`, inside the statement's span and within
+    /// [`PoolOptions::statement_timeout`].
+    ///
+    /// The timeout is ours, since a server that is frozen or cut off does not run its own. After it the future is
+    /// dropped, and with it (or with its transaction) the connection, which is then closed: see [`PooledConnection`].
+    ///
+    /// # Errors
+    /// Those of the query; [`Error::Io`] of the kind `TimedOut` after the timeout. No row where one was asked for is an
+    /// error to the caller, not to the span: the database did what it was told.
     pub async fn run<T>(
         &self,
         statement: &Statement<'_>,
         query: impl Future<Output = sqlx::Result<T>>,
     ) -> sqlx::Result<T> {
         let span = self.server.span(statement);
+        let query = self.run_untraced(query);
         let result = query.instrument(span.clone()).await;
         match &result {
             Ok(_) | Err(Error::RowNotFound) => {}
@@ -153,6 +241,33 @@ impl Database {
         }
         result
     }
+}
+
+/// Whether it is unknown if a COMMIT took effect: its answer was lost, or did not come in time.
+///
+/// Not a failure: the changes may be there. To repeat the request is safe only if it is idempotent.
+#[must_use]
+pub fn is_commit_unknown(error: &Error) -> bool {
+    let Error::Io(error) = error else {
+        return false;
+    };
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<CommitUnknown>())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it is unknown whether COMMIT took effect: {0}")]
+struct CommitUnknown(#[source] Error);
+
+async fn limited<T>(
+    limit: Duration,
+    query: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    timeout(limit, query).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {limit:?}");
+        Err(io::Error::new(io::ErrorKind::TimedOut, message).into())
+    })
 }
 
 impl Server {
@@ -201,6 +316,7 @@ fn error_type(error: &Error) -> Cow<'_, str> {
         Error::Database(error) => return error.code().unwrap_or("_OTHER".into()),
         Error::PoolTimedOut => "pool_timeout",
         Error::PoolClosed => "pool_closed",
+        Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => "timeout",
         Error::Io(_) => "io",
         Error::Tls(_) => "tls",
         Error::Protocol(_) => "protocol",
