@@ -12,7 +12,7 @@ use axum::{
 };
 use domain::{InvalidValue, Order, OrderId, attributes::ORDER_ID};
 use serde::Deserialize;
-use service::{ApiError, Json, Path, Query, work_on};
+use service::{AnswerBudget, ApiError, Json, Path, Query, work_on};
 
 use crate::{
     AppState,
@@ -28,16 +28,20 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 const DEFAULT_LIMIT: i64 = 100;
-const MAX_LIMIT: i64 = 1_000;
+/// A page of 100 orders of 100 items is up to 1.5 MB.
+const MAX_LIMIT: i64 = 100;
+/// How many bytes of pages may wait to be read by their clients.
+const MAX_ANSWERS: u32 = 24 * 1024 * 1024;
 
 /// The routes, without what all services share.
 pub fn router(state: AppState) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/orders", get(list_orders).post(place_order))
         .route("/orders-nplus1", get(list_orders_one_by_one))
         .route("/orders/{id}", get(show_order))
         .route("/orders/{id}/status", patch(change_status))
-        .with_state(state)
+        .with_state(state);
+    AnswerBudget::new(MAX_ANSWERS).apply(routes)
 }
 
 /// Both as text: a number that is none breaks a rule, rather than the request.

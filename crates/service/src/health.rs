@@ -54,10 +54,18 @@ impl Readiness for Database {
     }
 }
 
+const LIVENESS: &str = "/healthz";
+const READINESS: &str = "/readyz";
+
+/// Whether this path is that of a health check.
+pub(crate) fn is_check(path: &str) -> bool {
+    [LIVENESS, READINESS].contains(&path)
+}
+
 pub(crate) fn routes<R: Readiness>(readiness: R) -> Router {
     Router::new()
-        .route("/healthz", get(async || Json(json!({ "alive": true }))))
-        .route("/readyz", get(ready::<R>))
+        .route(LIVENESS, get(async || Json(json!({ "alive": true }))))
+        .route(READINESS, get(ready::<R>))
         .method_not_allowed_fallback(refuse_method)
         .with_state(readiness)
 }

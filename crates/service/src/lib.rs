@@ -4,12 +4,14 @@
 //! - [`Listen`], [`PostgresArgs`] and, with the feature `kafka`, `KafkaArgs`: configuration that services share;
 //! - [`app`]: health, limits, deadlines and errors as JSON around a service's own routes;
 //! - [`work_on`]: the id of an order, or whatever the work is about, on every span of it;
+//! - [`AnswerBudget`]: how many bytes of answers are in memory at once;
 //! - [`Faults`]: failures on demand, to be watched;
 //! - [`serve`]: HTTP on a listener until the end is asked for, then a bounded drain;
 //! - [`ApiError`], [`Json`], [`Path`], [`Query`]: every answer is JSON, also the refusals.
 //!
 //! Nothing in here knows what the services are about.
 
+mod answers;
 mod app;
 mod config;
 mod error;
@@ -22,6 +24,7 @@ mod run;
 mod serve;
 mod subject;
 
+pub use answers::{AnswerBudget, Room};
 pub use app::{Limits, app, app_with_limits, refuse_method};
 pub use config::{Listen, PostgresArgs};
 pub use error::{ApiError, BUSY};
