@@ -6,6 +6,7 @@
 //! one thing that two services must understand alike.
 
 pub mod attributes;
+pub mod codes;
 mod error;
 mod event;
 mod ids;

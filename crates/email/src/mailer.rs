@@ -18,7 +18,8 @@
 
 use std::time::Duration;
 
-use domain::{CustomerId, MailKind, OrderId};
+use domain::{CustomerId, MailKind, OrderId, attributes::ORDER_ID};
+use service::work_on;
 use telemetry::sql::Database;
 use tokio::{
     task::JoinError,
@@ -97,7 +98,10 @@ impl Mailer {
     /// See [`SendError`]. Whether the mail was sent is not known then.
     pub async fn send(&self, mail: Mail) -> Result<Outcome, SendError> {
         let mailer = self.clone();
-        let task = async move { mailer.send_once(&mail).await };
+        let task = async move {
+            let order = mail.order.to_string();
+            work_on(ORDER_ID, order, mailer.send_once(&mail)).await
+        };
         Ok(self.tasks.spawn(task.in_current_span()).await??)
     }
 

@@ -63,6 +63,7 @@ impl App {
                 Some(_) => Duration::from_secs(60),
                 None => Duration::from_millis(100),
             },
+            statement_timeout: Duration::from_secs(60),
         };
         let pool = Database::connect(&options).unwrap();
         let mailer = Mailer::new(pool.clone(), Delay::new(delay, delay).unwrap());

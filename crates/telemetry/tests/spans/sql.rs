@@ -20,6 +20,7 @@ fn options(url: String) -> PoolOptions {
         application_name: "telemetry-test",
         max_connections: 2,
         acquire_timeout: Duration::from_millis(200),
+        statement_timeout: Duration::from_secs(60),
     }
 }
 
