@@ -7,6 +7,7 @@ mod bad_input;
 mod idempotency;
 mod list;
 mod place;
+mod properties;
 mod publish;
 mod start;
 mod status;
