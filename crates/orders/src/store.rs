@@ -59,7 +59,7 @@ const LIST_ITEMS: Statement<'_> = Statement {
 const UPDATE_STATUS: Statement<'_> = Statement {
     summary: "UPDATE orders.orders",
     text: "UPDATE orders.orders SET status = $3
-           WHERE id = $1 AND status = $2
+           WHERE id = $1 AND status = ANY($2)
            RETURNING id, customer_id, status, created_at, trace_id",
 };
 
@@ -214,16 +214,17 @@ pub(crate) async fn list_orders_one_by_one(db: &Database, page: &Page) -> sqlx::
     Ok(orders)
 }
 
-/// Gives an order the status `to` if its status is `from`; otherwise changes nothing, and returns none.
+/// Gives an order the status `to` if its status is one of `from`; otherwise changes nothing, and returns none.
 pub(crate) async fn update_status(
     db: &Database,
     id: OrderId,
-    from: OrderStatus,
+    from: &[OrderStatus],
     to: OrderStatus,
 ) -> sqlx::Result<Option<Order>> {
+    let from: Vec<_> = from.iter().map(|status| status.as_str()).collect();
     let query = sqlx::query_as(UPDATE_STATUS.text)
         .bind(id.as_uuid())
-        .bind(from.as_str())
+        .bind(from)
         .bind(to.as_str());
     let updated = async { query.fetch_optional(&mut *db.acquire().await?).await };
     let updated = db.run(&UPDATE_STATUS, updated).await?;

@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use telemetry::sql::{Database, PoolOptions};
 use telemetry::testing::Spans;
-use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
+use tokio::{
+    net::TcpListener,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// An address at which there is no database.
@@ -121,9 +125,13 @@ impl App {
 
     /// Waits until a confirmation is being sent.
     pub(crate) async fn until_claimed(&self, order: &str) {
-        while self.state(order, "confirmation").await.is_none() {
-            sleep(Duration::from_millis(5)).await;
-        }
+        let claimed = async {
+            while self.state(order, "confirmation").await.is_none() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let claimed = timeout(Duration::from_secs(60), claimed).await;
+        claimed.expect("nobody claims the mail");
     }
 
     /// Keeps the mail server from taking any mail, until the transaction ends.
