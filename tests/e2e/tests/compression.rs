@@ -24,6 +24,8 @@ async fn orders_are_handled_with_every_codec() {
     let topic = Topic::at(shop.stack.brokers());
     let mut orders = Vec::new();
     for (name, codec) in CODECS {
+        // Only a test that fails shows its output: with which codec.
+        println!("with {name}");
         let before = stored_with(codec, &shop);
         topic.compress(name).await;
         // The broker answers before the partitions have the new codec.
