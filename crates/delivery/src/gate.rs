@@ -16,7 +16,7 @@
 //! Waiting handlers keep their slot. Beyond a consumer's concurrency, messages wait in Kafka.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -101,10 +101,16 @@ impl Gate {
         }
     }
 
-    /// How many messages wait here.
+    /// The name of the dependency.
+    #[must_use]
+    pub fn dependency(&self) -> &str {
+        &self.dependency
+    }
+
+    /// How many messages are held up here: they wait, or probe.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.lock().queue.len()
+        self.lock().held.len()
     }
 
     fn log(&self, was_closed: bool, is_closed: bool) {
@@ -175,6 +181,8 @@ pub(crate) struct State {
     failing: BTreeMap<String, Failing>,
     /// Calls that wait, the longest first.
     queue: VecDeque<u64>,
+    /// Calls that have waited and are not over.
+    held: BTreeSet<u64>,
     probing: Option<u64>,
     probe_at: Option<Instant>,
     /// Failed probes in a row.
@@ -218,6 +226,7 @@ impl State {
         Self {
             failing: BTreeMap::new(),
             queue: VecDeque::new(),
+            held: BTreeSet::new(),
             probing: None,
             probe_at: None,
             probes: 0,
@@ -309,6 +318,7 @@ impl State {
     /// A call is over, or was dropped. True if that lets another one go.
     pub(crate) fn forget(&mut self, number: u64) -> bool {
         let was_probe = self.probing.take_if(|probing| *probing == number).is_some();
+        self.held.remove(&number);
         let waiting = self.queue.len();
         self.queue.retain(|waiting| *waiting != number);
         was_probe || self.queue.len() < waiting
@@ -325,6 +335,7 @@ impl State {
     }
 
     fn join(&mut self, number: u64) {
+        self.held.insert(number);
         if !self.queue.contains(&number) {
             self.queue.push_back(number);
         }

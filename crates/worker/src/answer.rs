@@ -6,7 +6,7 @@
 //! | answer | class |
 //! |---|---|
 //! | connection refused or reset, timeout, 408, 425, 429, 502, 503, 504 | `Unavailable`: retried until the service is back |
-//! | any status with `"code": "busy"` | busy: this message is retried, the service is not at fault |
+//! | any status with `"code": "busy"` | `Busy`: only this message is retried, the service is not at fault |
 //! | 500 and every other unexpected status, a body that does not parse | `Transient`: up to 5 attempts, then a dead letter |
 //! | any other 4xx, a bare 404 or 409 among them | `Permanent`: a dead letter at once |
 
@@ -85,16 +85,15 @@ impl Answer {
         let code = self.code();
         let class = class_of(self.status, code.as_deref());
         if code.as_deref() == Some(BUSY) {
-            return Failure::new(class, BUSY, format!("{service} is busy with the same work"));
+            return Failure::new(class, BUSY, format!("{service} is busy with the same work"))
+                .with_retry_after(self.retry_after);
         }
-        let description = match self.retry_after {
-            Some(time) => format!(
-                "{service} answered {status}, Retry-After {} s",
-                time.as_secs()
-            ),
-            None => format!("{service} answered {status}"),
-        };
-        Failure::new(class, status.to_owned(), description)
+        Failure::new(
+            class,
+            status.to_owned(),
+            format!("{service} answered {status}"),
+        )
+        .with_retry_after(self.retry_after)
     }
 }
 
@@ -102,8 +101,7 @@ impl Answer {
 #[must_use]
 pub fn class_of(status: StatusCode, code: Option<&str>) -> FailureClass {
     if code == Some(BUSY) {
-        // `delivery` has no class for a busy service: unavailable is the nearest, since it does not count attempts.
-        return FailureClass::Unavailable;
+        return FailureClass::Busy;
     }
     match status {
         StatusCode::REQUEST_TIMEOUT
@@ -188,7 +186,7 @@ mod tests {
             assert_eq!(class_of(status, None), expected, "{status}");
             assert_eq!(class_of(status, Some("other")), expected, "{status}");
             let busy = class_of(status, Some("busy"));
-            assert_eq!(busy, FailureClass::Unavailable, "{status}");
+            assert_eq!(busy, FailureClass::Busy, "{status}");
         }
     }
 

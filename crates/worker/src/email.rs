@@ -9,15 +9,14 @@ use serde_json::json;
 use telemetry::http_client::Client;
 use url::Url;
 
-use crate::answer::Answer;
+use crate::{answer::Answer, upstream::Upstream};
 
-const SERVICE: &str = "email";
 /// A mail server may take its time.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Email, as the worker sees it.
 #[derive(Debug, Clone)]
-pub struct Email(Client);
+pub struct Email(pub(crate) Upstream);
 
 impl Email {
     /// Email at this address.
@@ -25,7 +24,7 @@ impl Email {
     /// # Errors
     /// The HTTP client cannot be set up.
     pub fn at(url: Url) -> reqwest::Result<Self> {
-        Ok(Self(Client::new(url, TIMEOUT)?))
+        Ok(Self(Upstream::new("email", url, TIMEOUT)?))
     }
 
     /// Has the mail sent. Asked again, it sends no second one.
@@ -35,11 +34,11 @@ impl Email {
             "customer_id": order.customer_id.as_str(),
             "kind": kind.as_str(),
         });
-        let request = self.0.request(Method::POST, "/send").json(&body);
-        let answer = Answer::read(SERVICE, self.0.send(request).await).await?;
-        match answer.status() {
+        let request = |client: &Client| client.request(Method::POST, "/send").json(&body);
+        let read = |answer: &Answer| match answer.status() {
             StatusCode::ACCEPTED => Ok(()),
             _ => Err(answer.failure()),
-        }
+        };
+        self.0.ask(order.order_id, request, read).await
     }
 }

@@ -22,7 +22,7 @@
 //! The order's id comes from the message, not from its headers: a message that a person sends again without headers
 //! still is found by its order.
 
-use delivery::{Failure, FailureClass, Handler};
+use delivery::{Failure, FailureClass, Gate, Handler};
 use domain::{MailKind, OrderCreated, OrderStatus, attributes::ORDER_ID};
 use messaging::{Message, OwnedMessage};
 use service::work_on;
@@ -49,6 +49,12 @@ impl Handler for OrderHandler {
 }
 
 impl OrderHandler {
+    /// The gates at which orders wait for another service.
+    #[must_use]
+    pub fn gates(&self) -> [Gate; 3] {
+        [&self.inventory.0, &self.orders.0, &self.email.0].map(|upstream| upstream.gate().clone())
+    }
+
     async fn settle(&self, order: &OrderCreated) -> Result<(), Failure> {
         let status = self.decide(order).await?;
         if status == OrderStatus::Cancelled {

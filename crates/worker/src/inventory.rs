@@ -13,14 +13,13 @@ use serde_json::{Value, json};
 use telemetry::http_client::Client;
 use url::Url;
 
-use crate::answer::Answer;
+use crate::{answer::Answer, upstream::Upstream};
 
-const SERVICE: &str = "inventory";
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Inventory, as the worker sees it.
 #[derive(Debug, Clone)]
-pub struct Inventory(Client);
+pub struct Inventory(pub(crate) Upstream);
 
 /// What makes a 200 inventory's own answer: the stock level of the item.
 #[derive(Deserialize)]
@@ -35,7 +34,7 @@ impl Inventory {
     /// # Errors
     /// The HTTP client cannot be set up.
     pub fn at(url: Url) -> reqwest::Result<Self> {
-        Ok(Self(Client::new(url, TIMEOUT)?))
+        Ok(Self(Upstream::new("inventory", url, TIMEOUT)?))
     }
 
     /// Reserves stock for the order. False if inventory says that there is no such item, or not enough of it.
@@ -49,13 +48,14 @@ impl Inventory {
         quantity: i64,
     ) -> Result<bool, Failure> {
         let body = json!({ "order_id": order.to_string(), "quantity": quantity });
-        let answer = self.post(&format!("/stock/{item}/reserve"), &body).await?;
-        match (answer.status(), answer.code().as_deref()) {
+        let read = |answer: &Answer| match (answer.status(), answer.code().as_deref()) {
             (StatusCode::OK, _) => answer.json::<StockLevel>().map(|_| true),
             (StatusCode::NOT_FOUND, Some(UNKNOWN_ITEM))
             | (StatusCode::CONFLICT, Some(NOT_ENOUGH)) => Ok(false),
             _ => Err(answer.failure()),
-        }
+        };
+        let path = format!("/stock/{item}/reserve");
+        self.post(order, &path, &body, read).await
     }
 
     /// Gives back all that the order holds of the item. An item that inventory does not know holds nothing.
@@ -64,16 +64,23 @@ impl Inventory {
     /// Any other answer.
     pub(crate) async fn release(&self, order: OrderId, item: &ItemId) -> Result<(), Failure> {
         let body = json!({ "order_id": order.to_string() });
-        let answer = self.post(&format!("/stock/{item}/release"), &body).await?;
-        match (answer.status(), answer.code().as_deref()) {
+        let read = |answer: &Answer| match (answer.status(), answer.code().as_deref()) {
             (StatusCode::OK, _) => answer.json::<StockLevel>().map(|_| ()),
             (StatusCode::NOT_FOUND, Some(UNKNOWN_ITEM)) => Ok(()),
             _ => Err(answer.failure()),
-        }
+        };
+        let path = format!("/stock/{item}/release");
+        self.post(order, &path, &body, read).await
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
-        let request = self.0.request(Method::POST, path).json(body);
-        Answer::read(SERVICE, self.0.send(request).await).await
+    async fn post<T>(
+        &self,
+        order: OrderId,
+        path: &str,
+        body: &Value,
+        read: impl Fn(&Answer) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let request = |client: &Client| client.request(Method::POST, path).json(body);
+        self.0.ask(order, request, read).await
     }
 }

@@ -16,3 +16,4 @@ pub mod handler;
 pub mod inventory;
 pub mod orders;
 pub mod readiness;
+pub mod upstream;

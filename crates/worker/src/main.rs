@@ -73,8 +73,12 @@ async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Result<()
         .instrumentation(spans)
         .build()?;
 
+    let readiness = WorkerReadiness {
+        membership: consumer.membership(),
+        gates: handler.gates(),
+    };
     let listener = config.listen.bind().await?;
-    let app = service::app(axum::Router::new(), WorkerReadiness(consumer.membership()));
+    let app = service::app(axum::Router::new(), readiness);
     let topics = [
         topics::Topic::new(OrderCreated::TOPIC, OrderCreated::PARTITIONS),
         topics::Topic::dead_letters_of(OrderCreated::TOPIC),

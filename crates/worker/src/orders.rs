@@ -10,14 +10,13 @@ use serde_json::json;
 use telemetry::http_client::Client;
 use url::Url;
 
-use crate::answer::Answer;
+use crate::{answer::Answer, upstream::Upstream};
 
-const SERVICE: &str = "orders";
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Orders, as the worker sees it.
 #[derive(Debug, Clone)]
-pub struct Orders(Client);
+pub struct Orders(pub(crate) Upstream);
 
 /// All that matters here of what orders says of an order, in a 409 too.
 #[derive(Debug, Deserialize)]
@@ -31,7 +30,7 @@ impl Orders {
     /// # Errors
     /// The HTTP client cannot be set up.
     pub fn at(url: Url) -> reqwest::Result<Self> {
-        Ok(Self(Client::new(url, TIMEOUT)?))
+        Ok(Self(Upstream::new("orders", url, TIMEOUT)?))
     }
 
     /// Confirms or cancels a pending order. If it is pending no more, what it is stays: the answer
@@ -43,14 +42,14 @@ impl Orders {
     ) -> Result<OrderStatus, Failure> {
         let body = json!({ "status": wanted.as_str(), "from": OrderStatus::Pending.as_str() });
         let path = format!("/orders/{order}/status");
-        let request = self.0.request(Method::PATCH, &path).json(&body);
-        let answer = Answer::read(SERVICE, self.0.send(request).await).await?;
-        let StatusOnly { status } = match answer.status() {
-            StatusCode::OK => answer.json()?,
+        let request = |client: &Client| client.request(Method::PATCH, &path).json(&body);
+        let read = |answer: &Answer| match answer.status() {
+            StatusCode::OK => answer.json(),
             // A 409 that does not say the order's status is not from orders.
-            StatusCode::CONFLICT => answer.json().map_err(|_| answer.failure())?,
-            _ => return Err(answer.failure()),
+            StatusCode::CONFLICT => answer.json().map_err(|_| answer.failure()),
+            _ => Err(answer.failure()),
         };
+        let StatusOnly { status } = self.0.ask(order, request, read).await?;
         settled(&status)
     }
 }

@@ -1,6 +1,9 @@
 //! Whoever is asked to end finishes what it has begun, within ten seconds, and sends its last spans.
 
-use std::{collections::HashSet, time::SystemTime};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant, SystemTime},
+};
 
 use e2e::{
     shop::Shop,
@@ -14,10 +17,12 @@ use super::{
 use crate::{
     database::Database,
     load::{Load, Orders},
-    support::breakable,
+    support::{breakable, eventually},
 };
 
 const ORDERS_EACH_SECOND: u32 = 20;
+/// Within this time of SIGTERM every service ends.
+const PROMISED: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn gateway() {
@@ -58,9 +63,42 @@ async fn a_worker_that_waits() {
     let mut shop = breakable().await;
     assert!(shop.stack.service("email").stop().await);
     let placed = shop.customer().order(&[(1, "ITEM-001")]).await.unwrap();
-    expect_waiting_for(&shop, "email could not be reached").await;
+    expect_waiting_for(&shop, "email", 1).await;
     stop(&mut shop, "worker").await;
     shop.stack.service("email").start_again().await.unwrap();
+    shop.stack.service("worker").start_again().await.unwrap();
+    expect_confirmed(&shop, &placed).await;
+}
+
+/// A handler that hangs is cancelled in time. Its order comes again.
+#[tokio::test]
+async fn a_worker_whose_handler_hangs() {
+    let mut shop = breakable().await;
+    shop.stack.service("email").pause();
+    let placed = shop.customer().order(&[(1, "ITEM-001")]).await.unwrap();
+    let database = Database::of(&shop);
+    let confirmed = eventually(async || {
+        let statuses = database.statuses().await?;
+        let status = statuses.get(&placed.id).cloned().unwrap_or_default();
+        (status == "confirmed").then_some(()).ok_or(status)
+    });
+    confirmed.await.expect("an order whose mail hangs");
+    stop(&mut shop, "worker").await;
+    shop.stack.service("email").resume();
+    shop.stack.service("worker").start_again().await.unwrap();
+    expect_confirmed(&shop, &placed).await;
+}
+
+/// The broker does not answer any more: neither leaving the group nor the last events hold up the end.
+#[tokio::test]
+async fn a_worker_and_orders_without_a_broker() {
+    let mut shop = breakable().await;
+    shop.stack.kafka().kill();
+    let placed = shop.customer().order(&[(1, "ITEM-001")]).await.unwrap();
+    stop(&mut shop, "worker").await;
+    stop(&mut shop, "orders").await;
+    shop.stack.kafka().start_again().await.unwrap();
+    shop.stack.service("orders").start_again().await.unwrap();
     shop.stack.service("worker").start_again().await.unwrap();
     expect_confirmed(&shop, &placed).await;
 }
@@ -92,9 +130,12 @@ async fn nothing_is_cut_off_by_the_end_of(service: &str) -> Orders {
 /// Ends it as one ought to: it does so by itself, in time, and with a good conscience.
 async fn stop(shop: &mut Shop, service: &str) {
     let service = shop.stack.service(service);
+    let asked = Instant::now();
+    let ended = service.stop().await;
+    let took = asked.elapsed();
     assert!(
-        service.stop().await,
-        "{} did not end in time",
+        ended && took <= PROMISED,
+        "{} took {took:?}",
         service.name()
     );
     let status = service.process().exited();

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use domain::attributes::RETRY_COUNT;
 use e2e::{
+    receiver::Traces,
     shop::{Placed, Shop},
-    trace::{Span, Status, Value},
+    trace::{Kind, Span, Status, Value},
 };
 use futures_util::future::join_all;
 use serde_json::Value as Json;
@@ -16,11 +17,8 @@ use crate::{
     topic::Topic,
 };
 
-/// Who is there and fails gets five attempts.
-const MORE_THAN_FAILURES_GET: usize = 6;
-
-/// Inventory, orders and email are down, and come back one after the other. Every attempt shows in the
-/// order's trace, and says how many there were before.
+/// Inventory, orders and email are down, and come back one after the other. Each outage costs the order one failed
+/// attempt, which shows in its trace; after that it waits at the gate of the service, inside the next attempt.
 #[tokio::test]
 async fn an_outage_is_waited_out() {
     let mut shop = breakable().await;
@@ -33,9 +31,8 @@ async fn an_outage_is_waited_out() {
         assert!(shop.stack.service(service).stop().await);
     }
     shop.stack.service("worker").start_again().await.unwrap();
-    expect_attempts(&shop, &placed, MORE_THAN_FAILURES_GET).await;
     for service in away {
-        expect_waiting_for(&shop, &format!("{service} could not be reached")).await;
+        expect_waiting_for(&shop, service, 1).await;
         shop.stack.service(service).start_again().await.unwrap();
     }
 
@@ -52,6 +49,44 @@ async fn an_outage_is_waited_out() {
         assert_eq!(attempt.text("error.type"), Some("connect"), "{attempt:?}");
     }
     assert_eq!(retry_count(last), earlier.len());
+    assert_eq!(earlier.len(), away.len(), "{attempts:#?}");
+}
+
+/// Email refuses for as long as it takes to ask it several times, under many orders. Each order has one failed attempt
+/// and one that waits, however long the outage is.
+#[tokio::test]
+async fn an_outage_costs_each_order_two_attempts() {
+    const ORDERS: usize = 40;
+    const PROBES: usize = 8;
+    let mut shop = breakable().await;
+    assert!(shop.stack.service("email").stop().await);
+    let customer = shop.customer();
+    let orders = join_all((0..ORDERS).map(|_| customer.order(&[(1, "ITEM-001")]))).await;
+    let orders: Vec<_> = orders.into_iter().map(Result::unwrap).collect();
+    expect_waiting_for(&shop, "email", ORDERS).await;
+    let requests = |traces: &Traces| {
+        let spans = traces.values().flatten();
+        let asked = spans.filter(|span| span.service == "worker" && span.kind == Kind::Client);
+        asked
+            .filter(|span| span.text("error.type").is_some())
+            .count()
+    };
+    let before = shop.receiver.all().len();
+    let probed = shop.receiver.wait_for(LIMIT, |traces| {
+        (requests(traces) >= ORDERS + PROBES).then_some(())
+    });
+    probed.await.expect("probes");
+    let during = shop.receiver.all().len() - before;
+    assert!(during <= 10 * PROBES, "{during} spans for {PROBES} probes");
+    shop.stack.service("email").start_again().await.unwrap();
+
+    let ids: Vec<_> = orders.iter().map(|placed| placed.id.clone()).collect();
+    Database::of(&shop).expect_settled(&ids, "confirmed").await;
+    super::expect_whole_traces(&shop, &orders).await;
+    for placed in &orders {
+        let attempts = attempts(&shop, placed);
+        assert!(attempts.len() <= 2, "{attempts:#?}");
+    }
 }
 
 /// Inventory takes connections and says nothing.
@@ -60,7 +95,7 @@ async fn a_service_that_hangs_is_waited_for() {
     let mut shop = breakable().await;
     shop.stack.service("inventory").pause();
     let placed = shop.customer().order(&[(1, "ITEM-001")]).await.unwrap();
-    expect_waiting_for(&shop, "inventory did not answer in time").await;
+    expect_waiting_for(&shop, "inventory", 1).await;
     shop.stack.service("inventory").resume();
     expect_confirmed(&shop, &placed).await;
 }
@@ -107,8 +142,8 @@ async fn what_a_slow_service_holds_up_waits_in_kafka() {
     database.expect_settled(&orders, "confirmed").await;
 }
 
-/// Waits until the worker says that it waits for this.
-pub(super) async fn expect_waiting_for(shop: &Shop, reason: &str) {
+/// Waits until the worker says that so many orders wait for this service.
+pub(super) async fn expect_waiting_for(shop: &Shop, service: &str, orders: usize) {
     let url = format!("{}/readyz", shop.stack.url("worker"));
     let client = reqwest::Client::builder().no_proxy().build();
     let client = client.expect("a client");
@@ -119,11 +154,11 @@ pub(super) async fn expect_waiting_for(shop: &Shop, reason: &str) {
             Err(error) => return Err(error.to_string()),
         };
         let waiting: HashMap<String, usize> =
-            serde_json::from_value(report["details"]["orders_waiting"].clone())
+            serde_json::from_value(report["details"]["orders_waiting_for"].clone())
                 .map_err(|error| format!("{error}: {report}"))?;
-        match waiting.get(reason) {
-            Some(_) => Ok(()),
-            None => Err(format!("it does not wait for {reason:?}: {report}")),
+        match waiting.get(service) {
+            Some(waiting) if *waiting >= orders => Ok(()),
+            _ => Err(format!("{orders} do not wait for {service}: {report}")),
         }
     });
     waiting.await.unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -133,17 +168,6 @@ pub(super) async fn expect_confirmed(shop: &Shop, placed: &Placed) {
     let order = [placed.id.clone()];
     Database::of(shop).expect_settled(&order, "confirmed").await;
     super::expect_whole_traces(shop, std::slice::from_ref(placed)).await;
-}
-
-/// Waits until the order's message was attempted so often.
-async fn expect_attempts(shop: &Shop, placed: &Placed, count: usize) {
-    let enough = shop.receiver.wait_for(LIMIT, |traces| {
-        let spans = traces.get(&placed.trace)?.iter();
-        let attempts = spans.filter(|span| span.name == "process order.created");
-        (attempts.count() >= count).then_some(())
-    });
-    let enough = enough.await.is_some();
-    assert!(enough, "only {:#?}", attempts(shop, placed));
 }
 
 /// The attempts at the order's message, in the order in which they were made.
