@@ -1,12 +1,12 @@
 //! Writing dead letters.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use messaging::Producer;
 use rdkafka::{message::OwnedMessage, types::RDKafkaErrorCode};
 use tracing::warn;
 
-use crate::{Failure, Logging, core::End, dead_letter::Letter};
+use crate::{Failure, Logging, client::DroppedAside, core::End, dead_letter::Letter};
 
 /// A dead letter that does not fit into librdkafka's queue fails at once, and is retried later.
 const NOT_WHEN_FULL: Duration = Duration::ZERO;
@@ -14,14 +14,17 @@ const NOT_WHEN_FULL: Duration = Duration::ZERO;
 /// Where dead letters go. Clones share the producer.
 #[derive(Debug, Clone)]
 pub(crate) struct Letters {
-    producer: Producer<Logging>,
+    producer: Arc<DroppedAside<Producer<Logging>>>,
     /// The topic; by default that of the message with `.dlq` appended.
     topic: Option<String>,
 }
 
 impl Letters {
     pub(crate) fn new(producer: Producer<Logging>, topic: Option<String>) -> Self {
-        Self { producer, topic }
+        Self {
+            producer: Arc::new(DroppedAside::new(producer)),
+            topic,
+        }
     }
 
     /// Writes the dead letter of a message. One that is too large for the broker is cut to a reference, which says where

@@ -92,7 +92,7 @@ async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Result<()
         let _end = shutdown.clone().drop_guard();
         consumer.run(handler, shutdown.clone()).await
     };
-    let create = topics::create_until_there(&kafka, &topics, &shutdown);
+    let create = topics::keep(&kafka, &topics, &shutdown);
     let ((), served, consumed) = tokio::join!(create, serve, consume);
     served?;
     consumed.context("the consumer cannot go on")
