@@ -43,7 +43,7 @@ local-down: ## Stop what local-up started
 	else echo "Nothing to stop: orderflow was never built here."; fi
 
 .PHONY: build
-build: prerequisites ## Build the services and tools as all-up runs them
+build: prerequisites ## Build what all-up runs; FEATURES=orders/ssl,worker/ssl adds TLS and SASL for Kafka
 	@scripts/build.sh
 
 .PHONY: test
@@ -64,7 +64,7 @@ bench: build ## Measure orders, tracing, messages and the machine itself, within
 	@"$(LOCAL)/orderflow-bench" limit --messages 1,1000 --seconds 1 --rounds 3
 
 .PHONY: check
-check: check-format check-clippy check-docs check-spelling check-dependencies check-scripts check-package ## Everything short of the tests: format, lints, docs, spelling, dependencies
+check: check-format check-clippy check-docs check-spelling check-dependencies check-scripts check-package check-ssl ## Everything short of the tests: format, lints, docs, spelling, dependencies
 
 .PHONY: check-format
 check-format:
@@ -92,10 +92,17 @@ check-dependencies:
 check-scripts:
 	scripts/tool.sh shellcheck .ci/run scripts/*.sh
 
-# That messaging can be taken home: it is built from its package, by itself.
+# That messaging builds from its package, without this workspace.
 .PHONY: check-package
 check-package: prerequisites
 	cargo package --locked --quiet --package messaging $(if $(CI),,--allow-dirty)
+
+# That the programs compile with TLS and SASL for Kafka, as the images have them. librdkafka is compiled once more for
+# it, which takes most of a minute on two processors; the second run takes seconds.
+.PHONY: check-ssl
+check-ssl:
+	@FEATURES=orders/ssl,worker/ssl scripts/prerequisites.sh
+	cargo check --locked --workspace --features orders/ssl,worker/ssl
 
 .PHONY: format
 format: ## Format the code

@@ -1,6 +1,8 @@
 #!/bin/sh
-# Builds the services and tools as `make all-up` runs them, and says what a newcomer would wonder
-# about: what is fetched, that it takes its time, and that it still runs.
+# Builds the services and tools as `make all-up` runs them. Says what it fetches, that the first build takes minutes, and,
+# without a terminal, that it is still running.
+#
+# FEATURES: cargo features to build with, separated by commas. `orders/ssl,worker/ssl` adds TLS and SASL for Kafka.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,4 +27,4 @@ if ! [ -t 2 ]; then
     trap 'kill $!' EXIT
 fi
 
-cargo build --locked --profile local --workspace --bins
+cargo build --locked --profile local --workspace --bins ${FEATURES:+--features "$FEATURES"}

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes sure that what the build and the stack need is there: a C and a C++ compiler and make (for
-# librdkafka and jemalloc), Rust, Java (for Kafka) and Maven (which fetches Kafka and PostgreSQL).
+# librdkafka and jemalloc), Rust, Java (for Kafka) and Maven (which fetches Kafka and PostgreSQL). If FEATURES
+# contains a feature `ssl`, OpenSSL's headers too.
 #
 # Silent when all is there. Otherwise, on a system with apt and as root or with a sudo that asks for
 # no password, it says what it installs and does it; anywhere else it prints the command to run.
@@ -29,6 +30,14 @@ rust_is_there() {
 
 java_is_there() { java=$(java_found) && [ -n "$java" ] && [ "$java" -ge "$java_needed" ]; }
 
+needs_openssl() { case ${FEATURES:-} in *ssl*) true ;; *) false ;; esac; }
+
+# Where cargo looks: OPENSSL_DIR, pkg-config, Homebrew.
+openssl_is_there() {
+    [ -n "${OPENSSL_DIR:-}" ] || { have pkg-config && pkg-config --exists openssl; } ||
+        { have brew && [ -d "$(brew --prefix openssl@3 2>/dev/null)/include" ]; }
+}
+
 # Sets `missing`, for people, and what each system calls it: `apt`, `brew`, `brew_cask`, `xcode`.
 look() {
     missing='' apt='' brew='' brew_cask='' xcode=''
@@ -41,6 +50,11 @@ look() {
         brew_cask=" temurin"
     fi
     if ! have mvn; then lack Maven; apt="$apt maven"; brew="$brew maven"; fi
+    if needs_openssl && ! openssl_is_there; then
+        lack "OpenSSL's headers"
+        apt="$apt libssl-dev pkg-config"
+        brew="$brew openssl@3"
+    fi
     if ! rust_is_there; then lack "Rust $rust_needed or newer${rust:+ (found: $rust)}"; fi
     if ! rust_is_there && ! have rustup && ! have curl; then apt="$apt ca-certificates curl"; fi
 }

@@ -1,21 +1,34 @@
 //! A consumer: what to consume, and what to do with each message.
 
-use std::{future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    hash::RandomState,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, atomic::AtomicBool},
+    time::Duration,
+};
 
-use messaging::{Instrumentation, Producer};
+use messaging::Instrumentation;
 use rdkafka::{ClientConfig, message::OwnedMessage};
-use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error, Failure, Logging, Membership,
-    attempts::Attempts,
-    dead_letter, lanes,
-    ledger::Ledger,
-    poll::Poller,
-    settings::{self, connection},
-    waiting::Waiting,
+    Error, Failure, Membership, RetryPolicy,
+    core::{Core, Limits},
+    dead_letter,
+    kafka::{self, Kafka},
+    letters::Letters,
+    membership::Shared,
+    run::Run,
+    settings,
 };
+
+/// How long a revoked partition waits for its handlers.
+const REVOKE: Duration = Duration::from_secs(5);
+/// What leaving the group gets of the time for the end.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// What to do with each message.
 ///
@@ -24,7 +37,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Handles one message, inside its `process` span.
     ///
     /// The same message may come more than once: after a crash, a rebalance or a failure. Handling it again must have
-    /// no further effect.
+    /// no further effect. The future is dropped when its partition is taken away and the time for the revocation is
+    /// over, or at the end of the program.
     fn handle(&self, message: &OwnedMessage) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
@@ -38,16 +52,15 @@ where
     }
 }
 
-/// Consumes one topic as a member of a consumer group.
+/// Consumes topics as a member of a consumer group.
 #[derive(Debug)]
 pub struct Consumer {
-    ledger: Arc<Ledger>,
-    poller: Poller,
-    messages: mpsc::Receiver<Vec<lanes::Taken>>,
-    concurrency: NonZeroUsize,
+    config: ClientConfig,
+    topics: Vec<String>,
+    leave: Duration,
     instrumentation: Instrumentation,
-    dead_letters: Producer<Logging>,
-    waiting: Waiting,
+    letters: Option<Letters>,
+    shared: Arc<Shared>,
 }
 
 /// Settings of a [`Consumer`].
@@ -55,22 +68,66 @@ pub struct Consumer {
 #[must_use = "build() makes the consumer"]
 pub struct ConsumerBuilder {
     config: ClientConfig,
-    topic: String,
+    topics: Vec<String>,
     concurrency: NonZeroUsize,
-    drain: Duration,
+    max_bytes: usize,
+    shutdown_timeout: Duration,
+    retries: RetryPolicy,
+    dead_letters: DeadLetters,
     instrumentation: Option<Instrumentation>,
 }
 
+/// Where messages go that cannot be handled.
+#[derive(Debug, Clone)]
+enum DeadLetters {
+    /// To the topic `TOPIC.dlq`.
+    OfEachTopic,
+    To(String),
+    Off,
+}
+
 impl ConsumerBuilder {
-    /// How many messages are handled at once, at most. The default is 256.
+    /// Consumes one more topic. A name that begins with `^` is a pattern, as in librdkafka.
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        self.topics.push(topic.into());
+        self
+    }
+
+    /// How many messages are handled at once, at most. The default is 256. Twice as many are in hand: received and
+    /// waiting for a handler, for another message of their key, or for a retry.
     pub fn concurrency(mut self, concurrency: NonZeroUsize) -> Self {
         self.concurrency = concurrency;
         self
     }
 
-    /// How long the end waits for handlers that run. The default is 8 s.
-    pub fn drain(mut self, drain: Duration) -> Self {
-        self.drain = drain;
+    /// How many bytes the messages in hand may have, at most. The default is 64 MiB. One larger message is taken alone.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// How long [`Consumer::run`] may take after `shutdown` was cancelled. The default is 8 s. One second before that,
+    /// handlers that still run are cancelled; what is left is for leaving the group.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// When to try a message again. See [`RetryPolicy`] for the default.
+    pub fn retries(mut self, policy: RetryPolicy) -> Self {
+        self.retries = policy;
+        self
+    }
+
+    /// Writes the dead letters of all topics to this one. The default is a topic for each, `TOPIC.dlq`.
+    pub fn dead_letters_to(mut self, topic: impl Into<String>) -> Self {
+        self.dead_letters = DeadLetters::To(topic.into());
+        self
+    }
+
+    /// Writes no dead letters: a message that cannot be handled is logged and skipped.
+    pub fn without_dead_letters(mut self) -> Self {
+        self.dead_letters = DeadLetters::Off;
         self
     }
 
@@ -86,24 +143,40 @@ impl ConsumerBuilder {
     /// [`Error::Setting`] for a setting that would break a promise of this crate, [`Error::Missing`] without a
     /// `group.id`; else what librdkafka says of the settings.
     pub fn build(self) -> Result<Consumer, Error> {
-        let config = crate::poll::settings(&self.config)?;
-        // Twice as many in hand as are handled at once, so that handling never waits for polling.
-        let capacity = 2 * self.concurrency.get();
-        let ledger = Arc::new(Ledger::new(&self.topic, capacity));
-        let (sender, messages) = mpsc::channel(capacity);
-        let mut dead_letters = connection(&config);
-        dead_letters.set("message.max.bytes", dead_letter::MAX_BYTES.to_string());
+        let config = kafka::settings(&self.config)?;
         let instrumentation = self
             .instrumentation
             .unwrap_or_else(|| Instrumentation::new(&config));
+        let topic = match self.dead_letters {
+            DeadLetters::Off => None,
+            DeadLetters::OfEachTopic => Some(None),
+            DeadLetters::To(topic) => Some(Some(topic)),
+        };
+        let mut producer = settings::connection(&config);
+        producer.set("message.max.bytes", dead_letter::MAX_BYTES.to_string());
+        let letters = topic.map(|topic| {
+            let producer = settings::producer(&producer, &instrumentation)?;
+            Ok::<_, Error>(Letters::new(producer, topic))
+        });
+        let limits = Limits {
+            handlers: self.concurrency.get(),
+            messages: 2 * self.concurrency.get(),
+            bytes: self.max_bytes,
+            revoke: REVOKE,
+            drain: self.shutdown_timeout.saturating_sub(LEAVE),
+        };
+        let has_letters = letters.is_some();
+        let core = Core::new(limits, self.retries, has_letters, rand::random());
         Ok(Consumer {
-            poller: Poller::new(&config, Arc::clone(&ledger), sender, self.drain)?,
-            ledger,
-            messages,
-            concurrency: self.concurrency,
-            dead_letters: settings::producer(&dead_letters, &instrumentation)?,
+            config,
+            topics: self.topics,
+            leave: LEAVE,
             instrumentation,
-            waiting: Waiting::default(),
+            letters: letters.transpose()?,
+            shared: Arc::new(Shared {
+                core: Mutex::new(core),
+                is_member: AtomicBool::new(false),
+            }),
         })
     }
 }
@@ -113,9 +186,12 @@ impl Consumer {
     pub fn builder(config: &ClientConfig, topic: impl Into<String>) -> ConsumerBuilder {
         ConsumerBuilder {
             config: config.clone(),
-            topic: topic.into(),
+            topics: vec![topic.into()],
             concurrency: NonZeroUsize::new(256).unwrap_or(NonZeroUsize::MIN),
-            drain: Duration::from_secs(8),
+            max_bytes: 64 * 1024 * 1024,
+            shutdown_timeout: Duration::from_secs(8),
+            retries: RetryPolicy::default(),
+            dead_letters: DeadLetters::OfEachTopic,
             instrumentation: None,
         }
     }
@@ -123,11 +199,12 @@ impl Consumer {
     /// What a readiness check needs to know, now and later.
     #[must_use]
     pub fn membership(&self) -> Membership {
-        Membership::new(Arc::clone(&self.ledger), self.waiting.clone())
+        Membership(Arc::clone(&self.shared))
     }
 
     /// Handles messages until `shutdown` is cancelled. Each message is retried or dead-lettered as its failures demand.
-    /// Then it waits for handlers that run, for as long as [configured](ConsumerBuilder::drain), and leaves the group.
+    /// Then handlers that run may finish, within the [time](ConsumerBuilder::shutdown_timeout) for the end, and the
+    /// consumer leaves its group. Dropping the future cancels all handlers and leaves the group too.
     ///
     /// # Errors
     /// librdkafka cannot go on: the program should end and be started again.
@@ -136,15 +213,20 @@ impl Consumer {
         handler: H,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
-        let attempts = Attempts {
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        let run = Run {
+            kafka: Kafka::new(&self.config, &topics)?,
+            shared: self.shared,
+            handler: Arc::new(handler),
             instrumentation: self.instrumentation,
-            handler,
-            dead_letters: self.dead_letters,
-            waiting: self.waiting,
+            letters: self.letters,
+            leave: self.leave,
+            tasks: JoinSet::new(),
+            running: HashMap::new(),
+            contexts: HashMap::new(),
+            hashes: RandomState::new(),
+            logged: HashMap::new(),
         };
-        let polling = self.poller.start(shutdown)?;
-        // Ends when the poller, which holds the other end of the channel, has ended.
-        lanes::run(self.messages, attempts, self.ledger, self.concurrency.get()).await;
-        polling.await
+        run.run(shutdown).await
     }
 }

@@ -23,6 +23,8 @@ use crate::Failure;
 pub const MAX_BYTES: u32 = 2 * 1024 * 1024;
 /// What a record's framing may take of it.
 const FRAMING: usize = 1024;
+/// The longest description, and the longest key of a reference, in bytes.
+const SHORT: usize = 1024;
 
 const ORIGINAL_TOPIC: &str = "kafka_dlt-original-topic";
 const ORIGINAL_PARTITION: &str = "kafka_dlt-original-partition";
@@ -42,17 +44,24 @@ pub fn topic_of(topic: &str) -> String {
     format!("{topic}.dlq")
 }
 
-/// A message of which a dead letter is to be written.
+/// A dead letter to be written.
 #[derive(Debug)]
-pub(crate) struct Undeliverable<'a> {
+pub(crate) struct Letter<'a> {
     topic: String,
     key: Option<&'a [u8]>,
     payload: Option<&'a [u8]>,
     headers: OwnedHeaders,
 }
 
-impl<'a> Undeliverable<'a> {
-    pub(crate) fn new(message: &'a OwnedMessage, failure: &Failure, attempts: u32) -> Self {
+impl<'a> Letter<'a> {
+    /// The letter of a message that was tried `attempts` times, for `topic` or else for the topic that the message's
+    /// own has for dead letters.
+    pub(crate) fn new(
+        message: &'a OwnedMessage,
+        topic: Option<&str>,
+        failure: &Failure,
+        attempts: u32,
+    ) -> Self {
         let headers = with_reason(
             original_headers(&MessageHeaders::of(message)),
             message,
@@ -60,12 +69,35 @@ impl<'a> Undeliverable<'a> {
             attempts,
         );
         let letter = Self {
-            topic: topic_of(message.topic()),
+            topic: topic.map_or_else(|| topic_of(message.topic()), str::to_owned),
             key: message.key(),
             payload: message.payload(),
             headers,
         };
         letter.cut_to(MAX_BYTES as usize - FRAMING)
+    }
+
+    /// A letter that always fits: without the value and the original headers, and with a key only if it is short. It
+    /// says where the original is and why it failed.
+    pub(crate) fn reference(
+        message: &'a OwnedMessage,
+        topic: Option<&str>,
+        failure: &Failure,
+        attempts: u32,
+    ) -> Self {
+        let mut headers = with_reason(OwnedHeaders::new(), message, failure, attempts);
+        let length = message.payload().map_or(0, <[u8]>::len) as u64;
+        replace(&mut headers, TRUNCATED_FROM, &length.to_be_bytes());
+        Self {
+            topic: topic.map_or_else(|| topic_of(message.topic()), str::to_owned),
+            key: message.key().filter(|key| key.len() <= SHORT),
+            payload: None,
+            headers,
+        }
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
     }
 
     pub(crate) fn record(&self) -> FutureRecord<'_, [u8], [u8]> {
@@ -75,8 +107,8 @@ impl<'a> Undeliverable<'a> {
         record
     }
 
-    /// Cuts the value off where the whole would be too large, and says so. It must be readable who
-    /// was concerned and why; it can't be sent again.
+    /// Cuts the value where the whole would be too large, and says so. Such a letter shows whose message failed and why,
+    /// and is never replayed.
     fn cut_to(mut self, limit: usize) -> Self {
         let around = self.key.map_or(0, <[u8]>::len) + size(&self.headers);
         if let Some(payload) = self.payload
@@ -138,7 +170,7 @@ impl DeadLetter {
     /// How often its handling was attempted, replays included.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        attempts_before(&self.headers())
+        tries_before(&self.headers())
     }
 
     /// How often it was sent again before.
@@ -183,7 +215,7 @@ impl DeadLetter {
 }
 
 /// How often the message's handling was attempted before it was sent, because it is a replay.
-pub(crate) fn attempts_before(headers: &MessageHeaders<'_>) -> u32 {
+pub(crate) fn tries_before(headers: &MessageHeaders<'_>) -> u32 {
     number(headers, ATTEMPTS).map_or(0, u32::from_be_bytes)
 }
 
@@ -204,7 +236,8 @@ fn with_reason(
     let sent = message.timestamp().to_millis().map(i64::to_be_bytes);
     let first_sent = number(&before, ORIGINAL_TIMESTAMP).or(sent);
     let traceparent = text(&before, "traceparent");
-    let description = failure.to_string();
+    let mut description = failure.to_string();
+    description.truncate(description.floor_char_boundary(SHORT));
     let reason: [(&str, Option<&[u8]>); 8] = [
         (ORIGINAL_TOPIC, Some(message.topic().as_bytes())),
         (ORIGINAL_PARTITION, Some(&message.partition().to_be_bytes())),
@@ -280,7 +313,7 @@ mod tests {
 
     /// The letter as it would be read back.
     fn written(message: &OwnedMessage, attempts: u32) -> DeadLetter {
-        let letter = Undeliverable::new(message, &failure(), attempts);
+        let letter = Letter::new(message, None, &failure(), attempts);
         let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
         DeadLetter(OwnedMessage::new(
             owned(letter.payload),
@@ -349,7 +382,7 @@ mod tests {
 
         // The replay fails too: its letter knows of both.
         let again = message(None, headers);
-        assert_eq!(attempts_before(&MessageHeaders::of(&again)), 5);
+        assert_eq!(tries_before(&MessageHeaders::of(&again)), 5);
         let letter = written(&again, 6);
         assert_eq!((letter.attempts(), letter.replays()), (6, 1));
         let sent = number(&letter.headers(), ORIGINAL_TIMESTAMP).map(i64::from_be_bytes);
@@ -366,6 +399,36 @@ mod tests {
         assert!(size < limit && size > limit - 2 * FRAMING, "{size}");
         assert!(letter.is_truncated());
         assert!(letter.replay("orders").is_none(), "never half a message");
+    }
+
+    #[test]
+    fn a_description_and_a_reference_are_bounded() {
+        let endless = "ä".repeat(5_000);
+        let failure = Failure::new(FailureClass::Permanent, "x", endless.clone());
+        let headers = with_headers(&[("large", &endless)]);
+        let large = message(Some(vec![0; 5_000]), headers);
+        let whole = Letter::new(&large, None, &failure, 1);
+        assert!(size(&whole.headers) < endless.len() + 2 * SHORT);
+        let reference = Letter::reference(&large, Some("letters"), &failure, u32::MAX);
+        assert_eq!((reference.topic(), reference.payload), ("letters", None));
+        assert!(
+            size(&reference.headers) < 3 * SHORT,
+            "{}",
+            size(&reference.headers)
+        );
+    }
+
+    #[test]
+    fn numbers_from_headers_saturate() {
+        let mut headers = OwnedHeaders::new();
+        for key in [ATTEMPTS, REPLAYS] {
+            headers::append(&mut headers, key, &[0xff_u8; 4]);
+        }
+        let letter = DeadLetter(message(None, headers));
+        assert_eq!((letter.attempts(), letter.replays()), (u32::MAX, u32::MAX));
+        let replay = letter.replay("orders").unwrap().headers.unwrap();
+        let replays = MessageHeaders::read(&replay);
+        assert_eq!(number(&replays, REPLAYS), Some([0xff; 4]));
     }
 
     #[test]

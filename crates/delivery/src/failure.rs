@@ -1,6 +1,6 @@
 //! Why a message could not be handled, and what follows from it.
 
-use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 /// What a consumer does after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub enum FailureClass {
     /// The dependency is not there, or asks for patience. Retried until it is back; the offset does not move. Example:
     /// connection refused, a timeout, a 503.
     Unavailable,
+    /// The dependency is there and busy with this very message. Only this message is retried, for 10 minutes at most.
+    /// Example: a row that is locked, a mail that is being sent.
+    Busy,
 }
 
 /// Why a message could not be handled.
@@ -24,6 +27,7 @@ pub struct Failure {
     class: FailureClass,
     error_type: Cow<'static, str>,
     description: String,
+    retry_after: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -39,8 +43,29 @@ impl Failure {
             class,
             error_type: error_type.into(),
             description: description.into(),
+            retry_after: None,
             source: None,
         }
+    }
+
+    /// Sets how long the dependency asked to wait, as in the header `Retry-After`.
+    #[must_use]
+    pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.retry_after = retry_after;
+        self
+    }
+
+    /// The same failure, of another class.
+    #[must_use]
+    pub fn with_class(mut self, class: FailureClass) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// How long the dependency asked to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// A panic of the handler: the message is retried, and other messages go on.
@@ -73,6 +98,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
             class: FailureClass::Transient,
             error_type: std::any::type_name::<E>().into(),
             description: error.to_string(),
+            retry_after: None,
             source: Some(Arc::new(error)),
         }
     }

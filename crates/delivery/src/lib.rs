@@ -8,33 +8,54 @@
 //! `process` span made by the crate [`messaging`], so that retries, the dead letter and its replay stay in the sender's
 //! trace.
 //!
-//! Behind it, each in a file of its own:
-//! - `offsets`: which messages of a partition are done, and up to where all of them are;
-//! - `ledger`: the same for all assigned partitions, shared by polling and handling;
-//! - `poll`: the thread that polls librdkafka, so that the group never takes this member for dead;
-//! - `lanes`: the handling, many messages at once, those of one key one after the other;
-//! - `attempts`: the retry policy;
-//! - [`dead_letter`]: the format of dead letters, and their replay;
-//! - [`settings`], [`topics`]: librdkafka's settings; topics that a program needs.
+//! | What | Where |
+//! |---|---|
+//! | every decision, without I/O: the states of a message, rebalances, the end | `core/mod.rs` |
+//! | which offset may be committed | `core/offsets.rs` |
+//! | order by key | `core/lanes.rs` |
+//! | when to retry, and how long to wait | `core/retries.rs` |
+//! | a brake for dead letters | `core/brake.rs` |
+//! | the loop around the core: messages, handlers, time | `run.rs` |
+//! | librdkafka's consumer, polled without blocking | `kafka.rs` |
+//! | waiting for a dependency without asking it again and again | [`gate`] |
+//! | the format of dead letters, their replay | [`dead_letter`] |
+//! | librdkafka's settings; topics that a program needs | [`settings`], [`topics`] |
+//!
+//! # What holds up what
+//! - A message that is retried holds up later messages *of its key*, and no others.
+//! - A message that does not get done holds back the committed offset of its partition. After 1,000 messages behind it
+//!   no more are received *from that partition*.
+//! - Handlers share the concurrency. A dependency that hangs holds up *everything*, once as many messages wait for it
+//!   as may be handled at once. A [`Gate`] keeps that from becoming a storm of retries; it does not make more room.
 
-mod attempts;
 mod client;
 mod consumer;
+mod core;
 pub mod dead_letter;
 mod error;
 mod failure;
-mod lanes;
-mod ledger;
+pub mod gate;
+mod kafka;
+mod letters;
 mod membership;
-mod offsets;
-mod poll;
+mod run;
 pub mod settings;
 pub mod topics;
-mod waiting;
 
 pub use client::Logging;
 pub use consumer::{Consumer, ConsumerBuilder, Handler};
+pub use core::{Backoff, RetryPolicy};
 pub use error::Error;
 pub use failure::{Failure, FailureClass};
+pub use gate::Gate;
 pub use membership::Membership;
 pub use settings::producer;
+
+/// Tokio's clock, which a test can stop.
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

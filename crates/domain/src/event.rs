@@ -98,8 +98,9 @@ struct Body {
     created_at: String,
 }
 
-#[derive(Serialize, Deserialize)]
-struct ItemBody {
+/// A line of an order as JSON, in the event and in HTTP bodies alike.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ItemBody {
     item_id: String,
     quantity: i64,
     price: i64,
@@ -107,11 +108,7 @@ struct ItemBody {
 
 impl Body {
     fn parse(self) -> Result<OrderCreated, InvalidValue> {
-        let items = self.items.into_iter().enumerate().map(|(index, item)| {
-            item.parse()
-                .map_err(|error| error.within(&format!("items[{index}]")))
-        });
-        let items = OrderItems::try_from(items.collect::<Result<Vec<_>, _>>()?)?;
+        let items = ItemBody::parse_all(self.items)?;
         if items.total().get() != self.total {
             return Err(InvalidValue::new(
                 "total",
@@ -128,6 +125,18 @@ impl Body {
 }
 
 impl ItemBody {
+    /// The lines of an order.
+    ///
+    /// # Errors
+    /// A line breaks a rule, which is named as `items[1].quantity`, or all of them together do.
+    pub fn parse_all(items: Vec<Self>) -> Result<OrderItems, InvalidValue> {
+        let items = items.into_iter().enumerate().map(|(index, item)| {
+            let item = item.parse();
+            item.map_err(|error| error.within(&format!("items[{index}]")))
+        });
+        OrderItems::try_from(items.collect::<Result<Vec<_>, _>>()?)
+    }
+
     fn parse(self) -> Result<OrderItem, InvalidValue> {
         Ok(OrderItem {
             item_id: self.item_id.parse()?,

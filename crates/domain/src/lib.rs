@@ -6,6 +6,7 @@
 //! one thing that two services must understand alike.
 
 pub mod attributes;
+pub mod codes;
 mod error;
 mod event;
 mod ids;
@@ -15,7 +16,7 @@ mod status;
 mod timestamp;
 
 pub use error::InvalidValue;
-pub use event::{EventError, OrderCreated};
+pub use event::{EventError, ItemBody, OrderCreated};
 pub use ids::{CustomerId, ItemId, OrderId};
 pub use numbers::{Cents, Quantity};
 pub use order::{NewOrder, Order, OrderItem, OrderItems, StockLevel};

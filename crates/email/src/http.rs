@@ -31,10 +31,10 @@ async fn send(
     State(state): State<AppState>,
     Json(body): Json<SendBody>,
 ) -> Result<StatusCode, ApiError> {
-    let mail = parse_mail(&body).map_err(refused)?;
+    let mail = parse_mail(&body).map_err(ApiError::unprocessable)?;
     match state.mailer.send(mail).await? {
         Outcome::Sent => Ok(StatusCode::ACCEPTED),
-        Outcome::BeingSent => Err(ApiError::unavailable("this mail is being sent")),
+        Outcome::BeingSent => Err(ApiError::busy("this mail is being sent")),
     }
 }
 
@@ -44,11 +44,6 @@ fn parse_mail(body: &SendBody) -> Result<Mail, InvalidValue> {
         customer: body.customer_id.parse()?,
         kind: body.kind.parse()?,
     })
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "what `map_err` takes")]
-fn refused(error: InvalidValue) -> ApiError {
-    ApiError::invalid(&error.field, error.rule)
 }
 
 impl From<SendError> for ApiError {

@@ -5,20 +5,24 @@
 //! 2. send it;
 //! 3. mark the row `sent`.
 //!
-//! A repeated request finds the row. `sent`: there is nothing to do. `sending`: somebody else is at
-//! it, ask again. A claim older than 30 seconds has outlived whoever made it and is taken over.
+//! A repeated request finds the row. `sent`: there is nothing to do. `sending`: another request is sending the mail, so
+//! the answer is 503 with the code `busy`. A claim that is older than 30 seconds is taken over.
 //!
-//! **One window stays open.** A process that dies after step 2 and before step 3 has sent a mail
-//! that no row tells of, and the mail is sent again. Marking first would only turn the doubled mail
-//! into a lost one. No system closes this window without help from the mail server, that is, one
-//! which itself drops the second mail with the same id.
+//! **A mail is sent twice** if its claim is taken over after the mail server got it and before the row said so:
+//! - the process dies between step 2 and step 3;
+//! - the process is frozen there (SIGSTOP, a paused machine) for the rest of the claim's 30 seconds;
+//! - the answer of the mail server, or of the database in step 3, is lost.
+//!
+//! Marking first would only turn the doubled mail into a lost one. No system closes this window without help from the
+//! mail server, that is, one which itself drops the second mail with the same id.
 //!
 //! The simulated mail server keeps its mail in the same database. That is for tests to see what was
 //! sent; no transaction spans it and the claim, because with a real one none could.
 
 use std::time::Duration;
 
-use domain::{CustomerId, MailKind, OrderId};
+use domain::{CustomerId, MailKind, OrderId, attributes::ORDER_ID};
+use service::work_on;
 use telemetry::sql::Database;
 use tokio::{
     task::JoinError,
@@ -60,12 +64,12 @@ pub enum SendError {
     BrokeOff(#[from] JoinError),
 }
 
-/// What became of the wish to send a mail.
+/// The result of a request to send a mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The mail has been sent, now or earlier.
     Sent,
-    /// It is being sent on behalf of another request.
+    /// Another request is sending it.
     BeingSent,
 }
 
@@ -97,7 +101,10 @@ impl Mailer {
     /// See [`SendError`]. Whether the mail was sent is not known then.
     pub async fn send(&self, mail: Mail) -> Result<Outcome, SendError> {
         let mailer = self.clone();
-        let task = async move { mailer.send_once(&mail).await };
+        let task = async move {
+            let order = mail.order.to_string();
+            work_on(ORDER_ID, order, mailer.send_once(&mail)).await
+        };
         Ok(self.tasks.spawn(task.in_current_span()).await??)
     }
 

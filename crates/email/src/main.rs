@@ -8,9 +8,9 @@ use service::{Faults, Listen, PostgresArgs};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// How long requests in flight may take at the end.
-const DRAIN: Duration = Duration::from_secs(7);
-/// And then the mails whose clients have gone away: together eight seconds, as with every service.
+/// How long requests in flight may take after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(6);
+/// How long the mails whose clients have disconnected may take after that: seven seconds in all, as in every service.
 const LAST_MAILS: Duration = Duration::from_secs(1);
 
 /// Sends the mail, once for each order and kind.

@@ -50,7 +50,8 @@ pub(crate) async fn claim(db: &Database, mail: &Mail, lifetime: Duration) -> sql
         .bind(mail.order.as_uuid())
         .bind(mail.kind.as_str())
         .bind(lifetime);
-    let claimed = db.run(&CLAIM_MAIL, query.execute(db.pool())).await?;
+    let claimed = async { query.execute(&mut *db.acquire().await?).await };
+    let claimed = db.run(&CLAIM_MAIL, claimed).await?;
     if claimed.rows_affected() == 1 {
         return Ok(Claim::Ours);
     }
@@ -65,7 +66,8 @@ pub(crate) async fn mark_sent(db: &Database, mail: &Mail) -> sqlx::Result<()> {
     let query = sqlx::query(MARK_SENT.text)
         .bind(mail.order.as_uuid())
         .bind(mail.kind.as_str());
-    db.run(&MARK_SENT, query.execute(db.pool())).await?;
+    let marked = async { query.execute(&mut *db.acquire().await?).await };
+    db.run(&MARK_SENT, marked).await?;
     Ok(())
 }
 
@@ -75,8 +77,8 @@ pub(crate) async fn append_to_transport(db: &Database, mail: &Mail) -> sqlx::Res
         .bind(mail.order.as_uuid())
         .bind(mail.customer.as_str())
         .bind(mail.kind.as_str());
-    db.run(&APPEND_TO_TRANSPORT, query.execute(db.pool()))
-        .await?;
+    let appended = async { query.execute(&mut *db.acquire().await?).await };
+    db.run(&APPEND_TO_TRANSPORT, appended).await?;
     Ok(())
 }
 
@@ -84,5 +86,6 @@ async fn find_state(db: &Database, mail: &Mail) -> sqlx::Result<String> {
     let query = sqlx::query_scalar(FIND_STATE.text)
         .bind(mail.order.as_uuid())
         .bind(mail.kind.as_str());
-    db.run(&FIND_STATE, query.fetch_one(db.pool())).await
+    let state = async { query.fetch_one(&mut *db.acquire().await?).await };
+    db.run(&FIND_STATE, state).await
 }

@@ -1,12 +1,12 @@
 //! Passes a request on to the service behind, and its answer back.
 //!
-//! Only what is named here crosses the door, in either direction: two request headers, three response
-//! headers, bounded bodies. Everything else that a client sends stays outside, `Authorization` and
+//! Only what is named here crosses the door, in either direction: a few request and response headers, and
+//! bounded bodies. Everything else that a client sends stays outside, `Authorization` and
 //! `Cookie` included, of which the services know nothing. Trace context is not copied: the client
 //! span writes its own.
 //!
-//! Bodies are held in memory, not streamed. They are small, and so a service that fails halfway is a
-//! clear 502 instead of half an answer.
+//! Bodies are held in memory, not streamed, so a service that fails halfway is a clear 502 instead of half an
+//! answer. How many bytes of answers are held at once is bounded: a client may ask for many lists and read none.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, Method, Uri};
 use axum::response::{IntoResponse, Response};
 use reqwest::RequestBuilder;
-use service::ApiError;
+use service::{AnswerBudget, ApiError};
 use telemetry::http_client::Client;
 use url::Url;
 
@@ -27,21 +27,32 @@ pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 const REQUEST_HEADERS: [HeaderName; 2] = [CONTENT_TYPE, IDEMPOTENCY_KEY];
 const ANSWER_HEADERS: [HeaderName; 4] = [CONTENT_TYPE, LOCATION, RETRY_AFTER, REPLAYED];
 
-/// The longest list is 1,000 orders of 100 items each, which is about 8 MB.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// The longest answer is a list of 100 orders of 100 items each, which is up to 1.5 MB.
+const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
 
 /// A service behind the gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
     name: &'static str,
     client: Client,
+    answers: AnswerBudget,
 }
 
 impl Upstream {
-    /// The service called `name` at `base`. It has `deadline` to answer, body included.
-    pub(crate) fn new(name: &'static str, base: Url, deadline: Duration) -> anyhow::Result<Self> {
+    /// The service called `name` at `base`. It has `deadline` to answer, body included. `answers` is shared with the
+    /// other services behind the gateway.
+    pub(crate) fn new(
+        name: &'static str,
+        base: Url,
+        deadline: Duration,
+        answers: AnswerBudget,
+    ) -> anyhow::Result<Self> {
         let client = Client::new(base, deadline)?;
-        Ok(Self { name, client })
+        Ok(Self {
+            name,
+            client,
+            answers,
+        })
     }
 
     /// Asks the service for `path`, with the query of the client's own address.
@@ -76,7 +87,12 @@ impl Upstream {
         Ok((status, headers, body).into_response())
     }
 
-    async fn read_answer(&self, mut answer: reqwest::Response) -> Result<Vec<u8>, ApiError> {
+    async fn read_answer(&self, mut answer: reqwest::Response) -> Result<Bytes, ApiError> {
+        let announced = answer.content_length().unwrap_or(u64::MAX);
+        let most = usize::try_from(announced)
+            .unwrap_or(usize::MAX)
+            .min(MAX_ANSWER_BYTES);
+        let room = self.answers.take(most)?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.failed(error))? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
@@ -88,7 +104,7 @@ impl Upstream {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        Ok(room.keep(body.into()))
     }
 
     /// No answer came, or not all of it. A client is told which service it was, and whether it is slow

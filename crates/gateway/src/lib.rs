@@ -26,7 +26,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use forward::Upstream;
 use routes::Upstreams;
-use service::Limits;
+use service::{AnswerBudget, Limits};
 use url::Url;
 
 /// Where the services behind are, and under which names the gateway is known.
@@ -48,7 +48,24 @@ pub struct GatewayArgs {
         default_value = "http://localhost:16686/trace/"
     )]
     pub trace_url: Url,
+    /// What becomes of a client's `traceparent`. `continue`: the request is a part of the client's trace, also of
+    /// somebody else's whose id it knows. `link`: the request starts a trace of its own, with a link to the client's.
+    #[arg(long, env = "CLIENT_TRACE", value_enum, default_value_t)]
+    pub client_trace: ClientTrace,
 }
+
+/// What becomes of a client's `traceparent`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ClientTrace {
+    /// The client's trace goes on.
+    #[default]
+    Continue,
+    /// A new trace begins, with a link to the client's.
+    Link,
+}
+
+/// How many bytes of answers the gateway holds at once, from the upstream service until they are written to the client.
+const MAX_ANSWERS: u32 = 24 * 1024 * 1024;
 
 /// How long a service behind may take to answer.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -70,14 +87,19 @@ pub fn app_with_limits(
     limits: Limits,
     deadline: Duration,
 ) -> anyhow::Result<Router> {
+    let answers = AnswerBudget::new(MAX_ANSWERS);
+    let upstream = |name, url| Upstream::new(name, url, deadline, answers.clone());
     let upstreams = Upstreams {
-        orders: Upstream::new("orders", config.orders_service_url, deadline)?,
-        inventory: Upstream::new("inventory", config.inventory_service_url, deadline)?,
+        orders: upstream("orders", config.orders_service_url)?,
+        inventory: upstream("inventory", config.inventory_service_url)?,
     };
     let hosts: Arc<[String]> = config.allowed_hosts.into();
     let known_hosts = from_fn_with_state(hosts, host::refuse_foreign);
-    let routes = routes::public(upstreams).layer(known_hosts.clone());
+    let routes = routes::public(upstreams)
+        .layer(known_hosts.clone())
+        .layer(from_fn(trace::link_to_client));
     let app = service::app_with_limits(routes, service::Always, limits);
     let page = shop::routes(&config.trace_url).layer(known_hosts);
-    Ok(app.layer(from_fn(trace::around)).merge(page))
+    let around = from_fn_with_state(config.client_trace, trace::around);
+    Ok(app.layer(around).merge(page))
 }

@@ -9,9 +9,13 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
-use domain::{InvalidValue, ItemId, OrderId, StockLevel};
+use domain::{
+    ItemId, OrderId, StockLevel,
+    attributes::ORDER_ID,
+    codes::{NOT_ENOUGH, UNKNOWN_ITEM},
+};
 use serde::{Deserialize, Serialize};
-use service::{ApiError, Json, Path};
+use service::{ApiError, Json, Path, work_on};
 
 use crate::{
     AppState,
@@ -21,6 +25,8 @@ use crate::{
 /// The most of one item that an order can add up to: 100 lines of 10,000 each. What its lines ask
 /// of an item comes in one call.
 const MAX_QUANTITY: i64 = 1_000_000;
+
+const NO_SUCH_ITEM: &str = "there is no such item";
 
 /// The routes, without what all services share.
 pub fn router(state: AppState) -> Router {
@@ -59,9 +65,9 @@ async fn show_stock(
     State(state): State<AppState>,
     Path(item_id): Path<String>,
 ) -> Result<Json<StockBody>, ApiError> {
-    let item = parse_item(&item_id)?;
-    let db = &state.database;
-    let level = store::find_stock(db, db.pool(), &item).await?;
+    let no_such_item = || ApiError::not_found(NO_SUCH_ITEM);
+    let item: ItemId = item_id.parse().map_err(|_| no_such_item())?;
+    let level = store::find_stock(&state.database, &item).await?;
     level.map(answer).ok_or_else(no_such_item)
 }
 
@@ -73,16 +79,17 @@ async fn reserve(
     let item = parse_item(&item_id)?;
     let order = parse_order(&body.order_id)?;
     let quantity = parse_quantity(body.quantity)?;
-    match store::reserve(&state.database, order, &item, quantity).await? {
+    let reserving = store::reserve(&state.database, order, &item, quantity);
+    match work_on(ORDER_ID, order.to_string(), reserving).await? {
         Reservation::Reserved(level) => Ok(answer(level)),
-        Reservation::Refused => Err(ApiError::conflict("there is not enough of this item")),
-        Reservation::Released => Err(ApiError::conflict("this order has released this item")),
-        // No 409: to the one who asks it would mean that the item is sold out.
+        Reservation::Refused => Err(not_enough("there is not enough of this item")),
+        Reservation::Released => Err(not_enough("this order has released this item")),
+        // Not a refusal of stock: the caller has changed its mind, which is a defect of the caller's.
         Reservation::Differs => Err(ApiError::invalid(
             "quantity",
             "must be what this order reserved before",
         )),
-        Reservation::UnknownItem => Err(no_such_item()),
+        Reservation::UnknownItem => Err(unknown_item()),
     }
 }
 
@@ -95,17 +102,17 @@ async fn release(
 ) -> Result<Json<StockBody>, ApiError> {
     let item = parse_item(&item_id)?;
     let order = parse_order(&body.order_id)?;
-    let level = store::release(&state.database, order, &item).await?;
+    let releasing = store::release(&state.database, order, &item);
+    let level = work_on(ORDER_ID, order.to_string(), releasing).await?;
     Ok(answer(level.unwrap_or_else(|| none_of(item))))
 }
 
 fn parse_item(text: &str) -> Result<ItemId, ApiError> {
-    text.parse().map_err(|_| no_such_item())
+    text.parse().map_err(|_| unknown_item())
 }
 
 fn parse_order(text: &str) -> Result<OrderId, ApiError> {
-    let parsed: Result<_, InvalidValue> = text.parse();
-    parsed.map_err(|error| ApiError::invalid(&error.field, error.rule))
+    text.parse().map_err(ApiError::unprocessable)
 }
 
 fn parse_quantity(number: i64) -> Result<i64, ApiError> {
@@ -117,8 +124,13 @@ fn parse_quantity(number: i64) -> Result<i64, ApiError> {
     }
 }
 
-fn no_such_item() -> ApiError {
-    ApiError::not_found("there is no such item")
+/// The code tells the worker that inventory itself does not know the item. A bare 404 can come from any router.
+fn unknown_item() -> ApiError {
+    ApiError::not_found(NO_SUCH_ITEM).with_code(UNKNOWN_ITEM)
+}
+
+fn not_enough(message: &str) -> ApiError {
+    ApiError::conflict(message).with_code(NOT_ENOUGH)
 }
 
 fn none_of(item_id: ItemId) -> StockLevel {

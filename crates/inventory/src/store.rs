@@ -10,7 +10,7 @@
 //! all take their locks in this order, so no two can wait for each other in a circle.
 
 use domain::{ItemId, OrderId, StockLevel};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgConnection;
 use telemetry::sql::{Database, Statement};
 
 /// How many stock levels a list has at most. The catalogue is a fixed one of ten.
@@ -92,18 +92,16 @@ pub(crate) enum Reservation {
 /// Every item's stock level, ordered by item.
 pub(crate) async fn list_stock(db: &Database) -> sqlx::Result<Vec<StockLevel>> {
     let query = sqlx::query_as(LIST_STOCK.text).bind(LIST_LIMIT);
-    let rows: Vec<StockRow> = db.run(&LIST_STOCK, query.fetch_all(db.pool())).await?;
+    let rows = async { query.fetch_all(&mut *db.acquire().await?).await };
+    let rows: Vec<StockRow> = db.run(&LIST_STOCK, rows).await?;
     rows.into_iter().map(StockRow::into_level).collect()
 }
 
 /// One item's stock level, if there is such an item.
-pub(crate) async fn find_stock(
-    db: &Database,
-    executor: impl PgExecutor<'_>,
-    item: &ItemId,
-) -> sqlx::Result<Option<StockLevel>> {
+pub(crate) async fn find_stock(db: &Database, item: &ItemId) -> sqlx::Result<Option<StockLevel>> {
     let query = sqlx::query_as(FIND_STOCK.text).bind(item.as_str());
-    let row: Option<StockRow> = db.run(&FIND_STOCK, query.fetch_optional(executor)).await?;
+    let row = async { query.fetch_optional(&mut *db.acquire().await?).await };
+    let row: Option<StockRow> = db.run(&FIND_STOCK, row).await?;
     row.map(StockRow::into_level).transpose()
 }
 
@@ -138,7 +136,7 @@ pub(crate) async fn release(
 ) -> sqlx::Result<Option<StockLevel>> {
     let mut tx = db.begin().await?;
     let level = match release_reservation(db, &mut tx, order, item).await? {
-        0 => find_stock(db, &mut *tx, item).await?,
+        0 => read_stock(db, &mut tx, item).await?,
         quantity => move_stock(db, &mut tx, &GIVE_STOCK_BACK, item, quantity).await?,
     };
     db.commit(tx).await?;
@@ -162,6 +160,19 @@ async fn insert_reservation(
     Ok(done.rows_affected() == 1)
 }
 
+/// The same as [`find_stock`], inside a transaction.
+async fn read_stock(
+    db: &Database,
+    connection: &mut PgConnection,
+    item: &ItemId,
+) -> sqlx::Result<Option<StockLevel>> {
+    let query = sqlx::query_as(FIND_STOCK.text).bind(item.as_str());
+    let row: Option<StockRow> = db
+        .run(&FIND_STOCK, query.fetch_optional(connection))
+        .await?;
+    row.map(StockRow::into_level).transpose()
+}
+
 /// The answer to a reservation that was asked for before.
 async fn answer_again(
     db: &Database,
@@ -181,7 +192,7 @@ async fn answer_again(
         "released" => Ok(Reservation::Released),
         _ if held != quantity => Ok(Reservation::Differs),
         _ => {
-            let level = find_stock(db, connection, item).await?;
+            let level = read_stock(db, connection, item).await?;
             level
                 .map(Reservation::Reserved)
                 .ok_or(sqlx::Error::RowNotFound)

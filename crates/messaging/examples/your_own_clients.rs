@@ -41,7 +41,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .set("auto.offset.reset", "earliest");
     let producer: FutureProducer<Yours> = config.create_with_context(Yours)?;
     let consumer: StreamConsumer<Yours> = config.create_with_context(Yours)?;
-    consumer.subscribe(&["greetings"])?;
 
     // What this crate adds.
     let kafka = Instrumentation::new(&config).with_tracer_provider(&provider);
@@ -49,6 +48,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let greeting = FutureRecord::to("greetings").key("world").payload("hello");
     producer.send(greeting, Duration::ZERO).await?;
+    // Only now, since the broker creates the topic when the first message comes.
+    consumer.subscribe(&["greetings"])?;
     let message = consumer.recv().await?;
     kafka
         .process(&message, async |message| {

@@ -69,3 +69,7 @@ pub use rdkafka::{
     message::{Message, OwnedMessage},
     producer::{FutureRecord, future_producer::Delivery},
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -100,7 +100,6 @@ impl<C: ClientContext + 'static> Producer<C> {
     }
 
     /// The client inside.
-    #[must_use]
     pub fn client(&self) -> &FutureProducer<C> {
         &self.client
     }

@@ -4,20 +4,13 @@
 //! values of the domain (a value that breaks a rule is a 422 that names the field). From there on it is
 //! trusted.
 
-use domain::{InvalidValue, NewOrder, Order, OrderItem, OrderItems, OrderStatus};
+use domain::{InvalidValue, ItemBody, NewOrder, Order, OrderStatus};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct NewOrderBody {
     customer_id: String,
     items: Vec<ItemBody>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ItemBody {
-    item_id: String,
-    quantity: i64,
-    price: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,23 +39,9 @@ pub(crate) struct ConflictBody {
 
 impl NewOrderBody {
     pub(crate) fn parse(self) -> Result<NewOrder, InvalidValue> {
-        let items = self.items.into_iter().enumerate().map(|(index, item)| {
-            let item = item.parse();
-            item.map_err(|error| error.within(&format!("items[{index}]")))
-        });
         Ok(NewOrder {
             customer_id: self.customer_id.parse()?,
-            items: OrderItems::try_from(items.collect::<Result<Vec<_>, _>>()?)?,
-        })
-    }
-}
-
-impl ItemBody {
-    fn parse(self) -> Result<OrderItem, InvalidValue> {
-        Ok(OrderItem {
-            item_id: self.item_id.parse()?,
-            quantity: self.quantity.try_into()?,
-            price: self.price.try_into()?,
+            items: ItemBody::parse_all(self.items)?,
         })
     }
 }
@@ -90,16 +69,6 @@ impl From<Order> for OrderBody {
             status: order.status.as_str(),
             created_at: order.created_at.to_string(),
             trace_id: order.trace_id,
-        }
-    }
-}
-
-impl From<&OrderItem> for ItemBody {
-    fn from(item: &OrderItem) -> Self {
-        Self {
-            item_id: item.item_id.to_string(),
-            quantity: item.quantity.get(),
-            price: item.price.get(),
         }
     }
 }

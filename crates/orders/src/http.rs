@@ -10,9 +10,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, patch},
 };
-use domain::{InvalidValue, Order, OrderId};
+use domain::{InvalidValue, Order, OrderId, attributes::ORDER_ID};
 use serde::Deserialize;
-use service::{ApiError, Json, Path, Query};
+use service::{AnswerBudget, ApiError, Json, Path, Query, work_on};
 
 use crate::{
     AppState,
@@ -28,16 +28,20 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 const DEFAULT_LIMIT: i64 = 100;
-const MAX_LIMIT: i64 = 1_000;
+/// A page of 100 orders of 100 items is up to 1.5 MB.
+const MAX_LIMIT: i64 = 100;
+/// How many bytes of pages may wait to be read by their clients.
+const MAX_ANSWERS: u32 = 24 * 1024 * 1024;
 
 /// The routes, without what all services share.
 pub fn router(state: AppState) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/orders", get(list_orders).post(place_order))
         .route("/orders-nplus1", get(list_orders_one_by_one))
         .route("/orders/{id}", get(show_order))
         .route("/orders/{id}/status", patch(change_status))
-        .with_state(state)
+        .with_state(state);
+    AnswerBudget::new(MAX_ANSWERS).apply(routes)
 }
 
 /// Both as text: a number that is none breaks a rule, rather than the request.
@@ -53,7 +57,7 @@ async fn place_order(
     Json(body): Json<NewOrderBody>,
 ) -> Result<Response, ApiError> {
     let key = parse_key(&headers)?;
-    let new = body.parse().map_err(invalid)?;
+    let new = body.parse().map_err(ApiError::unprocessable)?;
     let (order, replayed) = match place::place(&state, new, key).await? {
         Placed::Now(order) => (order, None),
         Placed::Before(order) => (order, Some([(IDEMPOTENT_REPLAYED, "true")])),
@@ -96,8 +100,9 @@ async fn change_status(
     Json(body): Json<StatusBody>,
 ) -> Result<Response, ApiError> {
     let id = parse_id(&id)?;
-    let (from, to) = body.parse().map_err(invalid)?;
-    match status::change(&state.database, id, from, to).await? {
+    let (from, to) = body.parse().map_err(ApiError::unprocessable)?;
+    let changing = status::change(&state.database, id, from, to);
+    match work_on(ORDER_ID, id.to_string(), changing).await? {
         Outcome::Has(order) => Ok(Json(OrderBody::from(order)).into_response()),
         Outcome::Refused(status) => {
             let error = format!("an order that is {status} can't become {to}");
@@ -159,9 +164,4 @@ fn parse_id(id: &str) -> Result<OrderId, ApiError> {
 
 fn no_such_order() -> ApiError {
     ApiError::not_found("there is no such order")
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
-fn invalid(error: InvalidValue) -> ApiError {
-    ApiError::invalid(&error.field, error.rule)
 }

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use domain::{NewOrder, Order, OrderId, OrderStatus, Timestamp, attributes::ORDER_ID};
 use service::ApiError;
-use sqlx::{Postgres, Transaction};
-use telemetry::context;
+use telemetry::{context, sql::Transaction};
 
 use crate::{
     AppState,
@@ -69,11 +68,7 @@ pub(crate) async fn place(
     Ok(Placed::Now(order))
 }
 
-async fn commit(
-    state: &AppState,
-    mut transaction: Transaction<'static, Postgres>,
-    order: &Order,
-) -> sqlx::Result<()> {
+async fn commit(state: &AppState, mut transaction: Transaction, order: &Order) -> sqlx::Result<()> {
     let db = &state.database;
     store::insert_order(db, &mut transaction, order).await?;
     state

@@ -59,7 +59,7 @@ const LIST_ITEMS: Statement<'_> = Statement {
 const UPDATE_STATUS: Statement<'_> = Statement {
     summary: "UPDATE orders.orders",
     text: "UPDATE orders.orders SET status = $3
-           WHERE id = $1 AND status = $2
+           WHERE id = $1 AND status = ANY($2)
            RETURNING id, customer_id, status, created_at, trace_id",
 };
 
@@ -88,17 +88,17 @@ const DELETE_KEYS: Statement<'_> = Statement {
     text: "DELETE FROM orders.idempotency_keys WHERE created_at < $1",
 };
 
-/// PostgreSQL's word for a lock that was waited for too long: `lock_not_available`.
+/// The SQLSTATE `lock_not_available`: `lock_timeout` has passed.
 const LOCK_TIMEOUT: &str = "55P03";
 
-/// Whose an idempotency key is.
+/// The result of claiming an idempotency key.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// Ours, if our transaction commits.
+    /// The key is ours if our transaction commits.
     Ours,
-    /// It has placed an order before.
+    /// The key has placed this order before.
     Taken(PlacedBefore),
-    /// Another transaction has it, and takes its time.
+    /// Another transaction has claimed the key and has not ended in time.
     BeingUsed,
 }
 
@@ -140,7 +140,7 @@ pub(crate) async fn insert_order(
     insert_items(db, connection, order).await
 }
 
-/// Claims a key for an order. Another transaction that has claimed it and not ended is waited for.
+/// Claims a key for an order. Waits up to [`PATIENCE`] for another transaction that has claimed it and not ended.
 pub(crate) async fn claim_key(
     db: &Database,
     connection: &mut PgConnection,
@@ -148,8 +148,7 @@ pub(crate) async fn claim_key(
     order: &Order,
     lifetime: Duration,
 ) -> sqlx::Result<Claim> {
-    let wait = sqlx::query(LIMIT_WAIT.text).bind(format!("{}ms", PATIENCE.as_millis()));
-    db.run(&LIMIT_WAIT, wait.execute(&mut *connection)).await?;
+    limit_lock_waits(db, connection, PATIENCE).await?;
     let created_at = order.created_at.as_datetime();
     let query = sqlx::query(CLAIM_KEY.text)
         .bind(key.as_str())
@@ -158,7 +157,11 @@ pub(crate) async fn claim_key(
         .bind(context::traceresponse())
         .bind(created_at - lifetime);
     match db.run(&CLAIM_KEY, query.execute(&mut *connection)).await {
-        Ok(claimed) if claimed.rows_affected() == 1 => Ok(Claim::Ours),
+        Ok(claimed) if claimed.rows_affected() == 1 => {
+            // The rest of the transaction waits for its locks as every other does.
+            limit_lock_waits(db, connection, Duration::ZERO).await?;
+            Ok(Claim::Ours)
+        }
         Ok(_) => find_key(db, connection, key).await.map(Claim::Taken),
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_TIMEOUT) => {
             Ok(Claim::BeingUsed)
@@ -170,11 +173,9 @@ pub(crate) async fn claim_key(
 /// Deletes the keys that are older than this; says how many.
 pub(crate) async fn delete_keys(db: &Database, lifetime: Duration) -> sqlx::Result<u64> {
     let query = sqlx::query(DELETE_KEYS.text).bind(Utc::now() - lifetime);
-    let mut connection = db.pool().acquire().await?;
-    // The caller cuts off a delete that takes too long. The connection must not be used after that.
-    connection.close_on_drop();
-    // Not on behalf of any request, and so not traced.
-    Ok(query.execute(&mut *connection).await?.rows_affected())
+    // Outside of any trace, since no request asked for it; the timeout is the same.
+    let deleted = async { query.execute(&mut *db.acquire().await?).await };
+    Ok(db.run_untraced(deleted).await?.rows_affected())
 }
 
 /// One order, if there is one of this id.
@@ -213,24 +214,35 @@ pub(crate) async fn list_orders_one_by_one(db: &Database, page: &Page) -> sqlx::
     Ok(orders)
 }
 
-/// Gives an order the status `to` if its status is `from`; otherwise changes nothing, and returns none.
+/// Gives an order the status `to` if its status is one of `from`; otherwise changes nothing, and returns none.
 pub(crate) async fn update_status(
     db: &Database,
     id: OrderId,
-    from: OrderStatus,
+    from: &[OrderStatus],
     to: OrderStatus,
 ) -> sqlx::Result<Option<Order>> {
+    let from: Vec<_> = from.iter().map(|status| status.as_str()).collect();
     let query = sqlx::query_as(UPDATE_STATUS.text)
         .bind(id.as_uuid())
-        .bind(from.as_str())
+        .bind(from)
         .bind(to.as_str());
-    let updated = db
-        .run(&UPDATE_STATUS, query.fetch_optional(db.pool()))
-        .await?;
+    let updated = async { query.fetch_optional(&mut *db.acquire().await?).await };
+    let updated = db.run(&UPDATE_STATUS, updated).await?;
     match updated {
         Some(row) => complete(db, row).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Limits how long the transaction's next statements wait for a lock; zero: without a limit.
+async fn limit_lock_waits(
+    db: &Database,
+    connection: &mut PgConnection,
+    limit: Duration,
+) -> sqlx::Result<()> {
+    let query = sqlx::query(LIMIT_WAIT.text).bind(format!("{}ms", limit.as_millis()));
+    db.run(&LIMIT_WAIT, query.execute(connection)).await?;
+    Ok(())
 }
 
 async fn insert_items(
@@ -266,7 +278,8 @@ async fn find_key(
 
 async fn find_row(db: &Database, id: OrderId) -> sqlx::Result<Option<OrderRow>> {
     let query = sqlx::query_as(FIND_ORDER.text).bind(id.as_uuid());
-    db.run(&FIND_ORDER, query.fetch_optional(db.pool())).await
+    let row = async { query.fetch_optional(&mut *db.acquire().await?).await };
+    db.run(&FIND_ORDER, row).await
 }
 
 async fn list_rows(db: &Database, page: &Page) -> sqlx::Result<Vec<OrderRow>> {
@@ -274,13 +287,15 @@ async fn list_rows(db: &Database, page: &Page) -> sqlx::Result<Vec<OrderRow>> {
         .bind(page.before.map(|position| position.0))
         .bind(page.before.map(|position| position.1))
         .bind(page.limit);
-    db.run(&LIST_ORDERS, query.fetch_all(db.pool())).await
+    let rows = async { query.fetch_all(&mut *db.acquire().await?).await };
+    db.run(&LIST_ORDERS, rows).await
 }
 
 /// The items of each of these orders, in the order in which they were given.
 async fn list_items(db: &Database, orders: &[Uuid]) -> sqlx::Result<HashMap<Uuid, Vec<ItemRow>>> {
     let query = sqlx::query_as(LIST_ITEMS.text).bind(orders);
-    let rows: Vec<ItemRow> = db.run(&LIST_ITEMS, query.fetch_all(db.pool())).await?;
+    let rows = async { query.fetch_all(&mut *db.acquire().await?).await };
+    let rows: Vec<ItemRow> = db.run(&LIST_ITEMS, rows).await?;
     let mut items: HashMap<_, Vec<_>> = HashMap::new();
     for row in rows {
         items.entry(row.order_id).or_default().push(row);

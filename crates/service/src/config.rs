@@ -21,6 +21,10 @@ use tokio::net::TcpListener;
 /// How long a statement waits for a connection of the pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a statement may take. Shorter than the 5 seconds for which the gateway and the worker wait for an answer,
+/// so that they get a 503 instead of none.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// Where a service listens.
 #[derive(Debug, Clone, Args)]
 pub struct Listen {
@@ -75,6 +79,7 @@ impl PostgresArgs {
             application_name: schema,
             max_connections: self.postgres_max_connections,
             acquire_timeout: ACQUIRE_TIMEOUT,
+            statement_timeout: STATEMENT_TIMEOUT,
         };
         // The URL is not shown: it has a password in it.
         Database::connect(&options).context("POSTGRES_URL is no PostgreSQL address")

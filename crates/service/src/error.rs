@@ -1,7 +1,7 @@
 //! Errors as clients see them.
 //!
-//! Each kind says its status and what a client may know. What only we may know, such as what the
-//! database said, goes into the log, once, and never into the answer.
+//! Each variant says its status and what a client may know. What only we may know, such as PostgreSQL's own
+//! message, is logged once and never part of the answer.
 
 use axum::{
     Json,
@@ -9,37 +9,48 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use telemetry::sql::is_commit_unknown;
+
+const OUTCOME_UNKNOWN: &str =
+    "the outcome is unknown: repeat the request, with the same Idempotency-Key if it had one";
 
 /// How long a client should wait after a 503, in seconds.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// An error that is an answer: `{"error": "…"}` with a status.
+/// The `code` of a 503 that concerns this one thing only (a mail that is being sent, a row that is locked). The
+/// service itself is well: other requests succeed meanwhile.
+pub const BUSY: &str = "busy";
+
+/// An error that is an answer: a status and `{"error": "…"}`, with a `"code"` where programs decide by it.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The request is at fault, or its way here; the client is told what is wrong.
+    /// The client is told what is wrong.
     #[error("{message}")]
     Refused {
-        /// What to answer.
+        /// The status of the answer. A 503 gets a `Retry-After`.
         status: StatusCode,
-        /// What to say.
+        /// `error`, for people.
         message: String,
+        /// `code`, for programs.
+        code: Option<&'static str>,
     },
-    /// It would work another time: a 503 that says when to come back.
-    #[error("{message}")]
-    Unavailable {
-        /// What to say.
-        message: String,
-    },
-    /// The database is away or has no room: a 503 that says nothing of it.
+    /// The database is unreachable or has no resources left: a 503 that says nothing of it.
     #[error("the database is not available: {0}")]
     DatabaseUnavailable(#[source] sqlx::Error),
+    /// The answer to a COMMIT was lost, so it is unknown whether the changes were made: a 503 with the code
+    /// `outcome_unknown`.
+    #[error("{0}")]
+    OutcomeUnknown(#[source] sqlx::Error),
+    /// Another transaction is in the way of this one: a 503 with the code [`BUSY`].
+    #[error("the database is busy: {0}")]
+    DatabaseBusy(#[source] sqlx::Error),
     /// A defect of ours: a 500 that says nothing of it.
     #[error("internal error: {0:#}")]
     Internal(#[source] anyhow::Error),
 }
 
 impl ApiError {
-    /// 400: what came is not what it should look like.
+    /// 400: the request is malformed.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::refused(StatusCode::BAD_REQUEST, message)
     }
@@ -49,29 +60,37 @@ impl ApiError {
         Self::refused(StatusCode::NOT_FOUND, message)
     }
 
-    /// 409: not as things are now.
+    /// 409: not allowed in the current state.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::refused(StatusCode::CONFLICT, message)
     }
 
-    /// 422: a value that breaks a rule.
+    /// 422: this field breaks this rule.
     pub fn invalid(field: &str, rule: impl std::fmt::Display) -> Self {
-        Self::refused(StatusCode::UNPROCESSABLE_ENTITY, format!("{field}: {rule}"))
+        Self::unprocessable(format!("{field}: {rule}"))
     }
 
-    /// 502: the service behind this one cannot be reached.
+    /// 422: a value breaks a rule. The error says which, as `field: rule`, and must not quote the value.
+    pub fn unprocessable(error: impl std::fmt::Display) -> Self {
+        Self::refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+    }
+
+    /// 502: the upstream service cannot be reached.
     pub fn bad_gateway(message: impl Into<String>) -> Self {
         Self::refused(StatusCode::BAD_GATEWAY, message)
     }
 
-    /// 503: it would work another time.
+    /// 503: the same request may succeed later.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::Unavailable {
-            message: message.into(),
-        }
+        Self::refused(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
-    /// 504: the service behind this one is too slow.
+    /// 503 with the code [`BUSY`].
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self::unavailable(message).with_code(BUSY)
+    }
+
+    /// 504: the upstream service is too slow.
     pub fn gateway_timeout(message: impl Into<String>) -> Self {
         Self::refused(StatusCode::GATEWAY_TIMEOUT, message)
     }
@@ -81,7 +100,17 @@ impl ApiError {
         Self::Refused {
             status,
             message: message.into(),
+            code: None,
         }
+    }
+
+    /// The same with a `code`. Only [`ApiError::Refused`] can have one; the others are returned unchanged.
+    #[must_use]
+    pub fn with_code(mut self, new: &'static str) -> Self {
+        if let Self::Refused { code, .. } = &mut self {
+            *code = Some(new);
+        }
+        self
     }
 
     /// The status of the answer.
@@ -89,28 +118,35 @@ impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Refused { status, .. } => *status,
-            Self::Unavailable { .. } | Self::DatabaseUnavailable(_) => {
+            Self::DatabaseUnavailable(_) | Self::DatabaseBusy(_) | Self::OutcomeUnknown(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    fn message(self) -> String {
+    /// What the client is told: `error` and `code`.
+    fn told(self) -> (String, Option<&'static str>) {
         match self {
-            Self::Refused { message, .. } | Self::Unavailable { message } => message,
-            Self::DatabaseUnavailable(_) => "not available at the moment".to_owned(),
-            Self::Internal(_) => "internal error".to_owned(),
+            Self::Refused { message, code, .. } => (message, code),
+            Self::DatabaseUnavailable(_) => ("not available at the moment".to_owned(), None),
+            Self::OutcomeUnknown(_) => (OUTCOME_UNKNOWN.to_owned(), Some("outcome_unknown")),
+            Self::DatabaseBusy(_) => ("busy at the moment".to_owned(), Some(BUSY)),
+            Self::Internal(_) => ("internal error".to_owned(), None),
         }
     }
 
     fn log(&self) {
         match self {
             Self::Internal(error) => tracing::error!("{error:#}"),
+            Self::OutcomeUnknown(error) => tracing::warn!("{error}"),
             Self::DatabaseUnavailable(error) => {
                 tracing::warn!(%error, "the database is not available");
             }
-            Self::Refused { .. } | Self::Unavailable { .. } => {}
+            Self::DatabaseBusy(error) => {
+                tracing::info!(%error, "another transaction is in the way");
+            }
+            Self::Refused { .. } => {}
         }
     }
 }
@@ -119,7 +155,12 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.log();
         let status = self.status();
-        let mut response = (status, Json(json!({ "error": self.message() }))).into_response();
+        let (error, code) = self.told();
+        let body = match code {
+            Some(code) => json!({ "error": error, "code": code }),
+            None => json!({ "error": error }),
+        };
+        let mut response = (status, Json(body)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
@@ -131,33 +172,57 @@ impl IntoResponse for ApiError {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
-        if is_passing(&error) {
-            Self::DatabaseUnavailable(error)
-        } else {
-            Self::Internal(error.into())
+        if is_commit_unknown(&error) {
+            return Self::OutcomeUnknown(error);
+        }
+        match Trouble::of(&error) {
+            Some(Trouble::Unavailable) => Self::DatabaseUnavailable(error),
+            Some(Trouble::Busy) => Self::DatabaseBusy(error),
+            None => Self::Internal(error.into()),
         }
     }
 }
 
-/// Whether the same statement may well succeed a little later.
-fn is_passing(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing_state(&code)),
-        _ => false,
-    }
+/// Trouble with the database that passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// No statement succeeds at the moment.
+    Unavailable,
+    /// This statement was stopped by a lock, a timeout or another transaction. Others succeed.
+    Busy,
 }
 
-/// The SQLSTATEs of a lost connection (08), a lack of resources (53), a server that goes down
-/// (57P0x) and of two transactions in each other's way (40001, 40P01).
-fn is_passing_state(code: &str) -> bool {
-    ["08", "53", "57P0"]
-        .iter()
-        .any(|class| code.starts_with(class))
-        || ["40001", "40P01"].contains(&code)
+impl Trouble {
+    fn of(error: &sqlx::Error) -> Option<Self> {
+        match error {
+            sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Io(_) => Some(Self::Unavailable),
+            sqlx::Error::Database(error) => Self::of_state(&error.code()?),
+            _ => None,
+        }
+    }
+
+    /// | SQLSTATE | meaning |
+    /// |---|---|
+    /// | 08… | the connection is lost |
+    /// | 53… | no connections, memory or disk left |
+    /// | 57P0… | the server is shutting down or starting |
+    /// | 25006 | the server is read-only: what a standby answers in a failover |
+    /// | 55P03, 57014 | `lock_timeout`, `statement_timeout` |
+    /// | 40001, 40P01 | serialization failure, deadlock |
+    fn of_state(code: &str) -> Option<Self> {
+        let unavailable = ["08", "53", "57P0", "25006"];
+        let busy = ["55P03", "57014", "40001", "40P01"];
+        if unavailable.iter().any(|prefix| code.starts_with(prefix)) {
+            Some(Self::Unavailable)
+        } else if busy.contains(&code) {
+            Some(Self::Busy)
+        } else {
+            None
+        }
+    }
 }
 
 #[cfg(test)]
@@ -165,28 +230,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sql_states_that_pass() {
-        for (code, passes) in [
-            ("08006", true),
-            ("53300", true),
-            ("57P01", true),
-            ("57P03", true),
-            ("40001", true),
-            ("40P01", true),
-            ("57014", false),
-            ("23505", false),
-            ("42P01", false),
-            ("", false),
+    fn class_of_each_sqlstate() {
+        for (code, expected) in [
+            ("08006", Some(Trouble::Unavailable)),
+            ("53300", Some(Trouble::Unavailable)),
+            ("57P01", Some(Trouble::Unavailable)),
+            ("57P03", Some(Trouble::Unavailable)),
+            ("25006", Some(Trouble::Unavailable)),
+            ("55P03", Some(Trouble::Busy)),
+            ("57014", Some(Trouble::Busy)),
+            ("40001", Some(Trouble::Busy)),
+            ("40P01", Some(Trouble::Busy)),
+            ("23505", None),
+            ("25001", None),
+            ("42P01", None),
+            ("", None),
         ] {
-            assert_eq!(is_passing_state(code), passes, "{code:?}");
+            assert_eq!(Trouble::of_state(code), expected, "{code:?}");
         }
     }
 
     #[test]
     fn the_database_is_never_quoted() {
         let secret = || sqlx::Error::Protocol("secret".to_owned());
-        assert_eq!(ApiError::from(secret()).message(), "internal error");
-        let error = ApiError::DatabaseUnavailable(secret());
-        assert_eq!(error.message(), "not available at the moment");
+        let told = |error: ApiError| error.told();
+        assert_eq!(
+            told(ApiError::from(secret())),
+            ("internal error".to_owned(), None)
+        );
+        assert_eq!(
+            told(ApiError::DatabaseUnavailable(secret())),
+            ("not available at the moment".to_owned(), None)
+        );
+        assert_eq!(
+            told(ApiError::DatabaseBusy(secret())),
+            ("busy at the moment".to_owned(), Some(BUSY))
+        );
     }
 }

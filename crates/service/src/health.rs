@@ -43,8 +43,7 @@ impl Readiness for Always {
 
 impl Readiness for Database {
     async fn check(&self) -> Report {
-        // Straight to the pool: this statement makes no span.
-        let answer = sqlx::query("SELECT 1").execute(self.pool()).await;
+        let answer = self.ping().await;
         if let Err(error) = &answer {
             tracing::debug!(%error, "not ready");
         }
@@ -55,10 +54,18 @@ impl Readiness for Database {
     }
 }
 
+const LIVENESS: &str = "/healthz";
+const READINESS: &str = "/readyz";
+
+/// Whether this path is that of a health check.
+pub(crate) fn is_check(path: &str) -> bool {
+    [LIVENESS, READINESS].contains(&path)
+}
+
 pub(crate) fn routes<R: Readiness>(readiness: R) -> Router {
     Router::new()
-        .route("/healthz", get(async || Json(json!({ "alive": true }))))
-        .route("/readyz", get(ready::<R>))
+        .route(LIVENESS, get(async || Json(json!({ "alive": true }))))
+        .route(READINESS, get(ready::<R>))
         .method_not_allowed_fallback(refuse_method)
         .with_state(readiness)
 }

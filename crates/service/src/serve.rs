@@ -13,12 +13,13 @@ mod connection;
 #[cfg(test)]
 mod tests;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use connection::Conversation;
+use connection::Server;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -28,8 +29,11 @@ use tracing::warn;
 /// What clients can take of a server.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// How many connections there are at once; more wait until one ends.
+    /// How many connections may be open at once.
     connections: usize,
+    /// How many more are answered one request each, and only if it is for a health check. All others get a 503. What
+    /// is beyond these too waits until a connection ends.
+    reserved: usize,
     /// How long a client may take to send a request's headers, also after the request before it.
     headers: Duration,
     /// How long requests may still come in on open connections once the end is asked for: they may have
@@ -40,23 +44,25 @@ struct Bounds {
 }
 
 const BOUNDS: Bounds = Bounds {
-    connections: 4_096,
+    // With at most 16 KiB of headers each, these are 16 MiB.
+    connections: 1_024,
+    reserved: 64,
     // Longer than the 90 seconds for which our own clients keep an idle connection. If it were the
     // server that ended those, a request could just be on its way there, and be lost.
     headers: Duration::from_secs(100),
     grace: Duration::from_millis(50),
-    // With two seconds to send out the last spans this makes ten, the time that Docker and others
-    // leave between SIGTERM and SIGKILL.
-    drain: Duration::from_secs(8),
+    // With two seconds to flush the last spans this leaves one of the ten that Docker and others give a
+    // process between SIGTERM and SIGKILL.
+    drain: Duration::from_secs(7),
 };
 
 /// How long to wait when no connection can be taken.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many connections may wait to be taken: tokio's listeners ask for so many.
+/// How many connections may wait to be accepted: the backlog of tokio's listeners.
 const BACKLOG: usize = 1_024;
 
-/// Serves `app` until `shutdown` is asked for, then drains for eight seconds at most.
+/// Serves `app` until `shutdown` is asked for, then drains for seven seconds at most.
 ///
 /// # Errors
 /// None that lasts is known: a listener that cannot take a connection is asked again.
@@ -87,28 +93,31 @@ async fn serve_within(
     app: Router,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let conversation = Conversation {
+    let server = Server {
         app,
         headers: bounds.headers,
         closing: CancellationToken::new(),
+        room: Arc::new(Semaphore::new(bounds.connections)),
     };
+    let most = bounds.connections.saturating_add(bounds.reserved);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            (stream, peer) = accept(&listener), if connections.len() < bounds.connections => {
-                connections.spawn(conversation.clone().hold(stream, peer));
+            (stream, peer) = accept(&listener), if connections.len() < most => {
+                connections.spawn(server.clone().serve_connection(stream, peer));
             }
             // Forgets those that have ended.
             Some(_) = connections.join_next() => {}
             () = shutdown.cancelled() => break,
         }
     }
-    // From here on new connections are refused, but for those that were made before.
+    // From here on new connections are refused. Those that clients made before are all served.
+    server.room.add_permits(BACKLOG);
     for (stream, peer) in take_waiting(listener) {
-        connections.spawn(conversation.clone().hold(stream, peer));
+        connections.spawn(server.clone().serve_connection(stream, peer));
     }
     sleep(bounds.grace).await;
-    conversation.closing.cancel();
+    server.closing.cancel();
     drain(connections, bounds.drain).await;
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! Baggage that shows on spans.
+//! Copies baggage entries to spans, as attributes.
 //!
-//! Baggage travels with the trace context, from process to process, but nothing of it appears on a span
-//! by itself. This processor copies chosen entries to every span that is started under them. So an id
-//! is put into the baggage once, where it becomes known, and all that follows can be found by it,
-//! without a word about it in the code that follows.
+//! Baggage travels with the trace context from process to process, but spans do not show it. With this
+//! processor, an id that is put into the baggage once becomes an attribute of every span that is started
+//! after it, in every process that the request reaches. The code that starts these spans need not know
+//! the id.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-/// Copies the named baggage entries to every started span. Only the named ones: baggage comes over the
-/// network, and what else is in it is nobody's business.
+/// Copies the named baggage entries to every span that starts. Other entries are not copied, because
+/// baggage comes over the network and may contain personal data.
 #[derive(Clone, Copy, Debug)]
 pub struct BaggageAttributes(pub &'static [&'static str]);
 

@@ -1,8 +1,8 @@
-//! An error and its causes in one line: most errors say themselves only that something failed.
+//! Writes an error and its causes in one line. The text of most errors does not include the cause.
 
 use std::error::Error;
 
-/// The messages of `error` and of all that caused it.
+/// The text of `error` and of its causes, separated by colons.
 pub(crate) fn of(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&cause| cause.source());
     let messages: Vec<_> = causes.map(ToString::to_string).collect();

@@ -1,67 +1,59 @@
-//! The trace that the running code belongs to: reading its ids, adding to its span, passing baggage on.
+//! Reads and extends the trace of the running code: its ids, the attributes of its span, its baggage.
 //!
-//! All of it goes through the current OpenTelemetry context, which follows the `tracing` span that is
-//! entered. Outside of any span there is nothing to read, and nothing happens.
+//! The functions use the current OpenTelemetry context, which follows the entered `tracing` span. Outside
+//! of any span they return `None` or do nothing.
 
-use std::collections::HashMap;
 use std::future::Future;
 
 use http::HeaderMap;
 use opentelemetry::baggage::{Baggage, BaggageExt};
 use opentelemetry::context::FutureExt;
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceId};
+use opentelemetry::propagation::Extractor;
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceId};
 use opentelemetry::{Context, Key, KeyValue, Value, global};
-use opentelemetry_http::{HeaderExtractor, HeaderInjector};
-use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_http::HeaderInjector;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
+
+use crate::w3c;
 
 /// The id of the current trace.
 #[must_use]
 pub fn trace_id() -> Option<TraceId> {
-    current().map(|span| span.trace_id())
+    let id = Context::map_current(|context| context.span().span_context().trace_id());
+    Some(id).filter(|id| *id != TraceId::INVALID)
 }
 
-/// The id of the current span.
-#[must_use]
-pub fn span_id() -> Option<SpanId> {
-    current().map(|span| span.span_id())
-}
-
-/// The value of a `traceresponse` header, which tells a caller the trace that its request became a part
-/// of. The header is in the editor's draft of W3C Trace Context Level 3, and may still change.
+/// The value of a `traceresponse` header, which names to a caller the trace that its request became a
+/// part of. The header is in the editor's draft of W3C Trace Context Level 3, and may still change.
 #[must_use]
 pub fn traceresponse() -> Option<String> {
-    current().as_ref().map(traceresponse_of)
+    let current = Context::map_current(w3c::outgoing_span_context);
+    current.as_ref().map(traceresponse_of)
 }
 
 /// The same for a span that is not the current one; see [`crate::http_server::trace_request`].
 #[must_use]
 pub fn traceresponse_of(span: &SpanContext) -> String {
-    let (trace, id, flags) = (span.trace_id(), span.span_id(), span.trace_flags());
-    format!("00-{trace}-{id}-{flags:02x}")
+    w3c::format_traceparent(span)
 }
 
-/// Sets an attribute of the current span, also if it is one that only became known after the start.
+/// Sets an attribute of the current span, also if its value became known only after the span's start.
 pub fn set_attribute(key: impl Into<Key>, value: impl Into<Value>) {
     Context::map_current(|context| {
         context.span().set_attribute(KeyValue::new(key, value));
     });
 }
 
-/// Links the current span to another one, which is named as in a `traceparent`: another trace that has
-/// to do with this one. What names none links nothing.
+/// Links the current span to the span of another trace, which a `traceparent` names. A malformed
+/// `traceparent` is ignored.
 pub fn link_to(traceparent: &str) {
-    let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
-    let other = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
-    let other = other.span().span_context().clone();
-    if other.is_valid() {
+    if let Some(other) = w3c::parse_traceparent(traceparent) {
         Context::map_current(|context| context.span().add_link(other, vec![]));
     }
 }
 
-/// Runs `future` with one more baggage entry. The spans that it starts see the entry (see
-/// [`crate::baggage`]), and so do the processes that it calls; the span around it does not.
+/// Runs `future` with one more baggage entry. The entry is visible to the spans that `future` starts (see
+/// [`crate::baggage`]) and to the processes that it calls, but not to the span around it.
 pub async fn with_baggage<F: Future>(
     key: impl Into<Key>,
     value: impl Into<opentelemetry::StringValue>,
@@ -77,36 +69,62 @@ pub async fn with_baggage<F: Future>(
 }
 
 /// The caller's context, as the configured propagators find it in a request's headers.
+///
+/// It contains nothing of the current context: a request without a valid `traceparent` starts a new
+/// trace, even if the task that serves the connection runs in some span.
 pub(crate) fn extract(headers: &HeaderMap) -> Context {
-    global::get_text_map_propagator(|propagator| propagator.extract(&HeaderExtractor(headers)))
+    global::get_text_map_propagator(|propagator| {
+        propagator.extract_with_context(&Context::new(), &Headers(headers))
+    })
 }
 
-/// Writes the current context into a request's headers. Entries that are there are replaced.
+/// Writes the current context into a request's headers.
+///
+/// Every header that the propagators may write is removed first: a `tracestate` that a request was
+/// given before must not travel on beside the new `traceparent`.
 pub(crate) fn inject(headers: &mut HeaderMap) {
     global::get_text_map_propagator(|propagator| {
+        for field in propagator.fields() {
+            headers.remove(field);
+        }
         propagator.inject(&mut HeaderInjector(headers));
     });
 }
 
-/// Makes `parent` the parent of a span that was made but not entered yet.
+/// Makes `parent` the parent of a span that has not been entered yet.
 pub(crate) fn set_parent(span: &tracing::Span, parent: Context) {
     match span.set_parent(parent) {
         // Without our layer, or with the span filtered out, there is no span to have a parent.
         Ok(()) | Err(SetParentError::LayerNotFound | SetParentError::SpanDisabled) => {}
-        // From here on the span is in a trace of its own: a mistake of the caller's.
         Err(error @ SetParentError::AlreadyStarted) => {
-            tracing::error!(%error, "a trace is torn apart here");
+            tracing::error!(%error, "the caller's trace ends here: the parent was set too late");
         }
     }
 }
 
-/// The ids of a span that may have been left already; none if it is switched off.
-pub(crate) fn of(span: &tracing::Span) -> Option<SpanContext> {
-    let span = span.context().span().span_context().clone();
-    Some(span).filter(SpanContext::is_valid)
+/// The ids and flags of a span that may have ended; `None` if the span is disabled.
+pub(crate) fn span_context(span: &tracing::Span) -> Option<SpanContext> {
+    w3c::outgoing_span_context(&span.context())
 }
 
-fn current() -> Option<SpanContext> {
-    let span = Context::map_current(|context| context.span().span_context().clone());
-    Some(span).filter(SpanContext::is_valid)
+/// Reads headers for a propagator. A value that is not ASCII text counts as an empty one;
+/// `opentelemetry_http::HeaderExtractor` skips it, and would hide a second `traceparent`.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.get_all(key)?.first().copied()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        let values = self.0.get_all(key).into_iter();
+        let values: Vec<_> = values
+            .map(|value| value.to_str().unwrap_or_default())
+            .collect();
+        Some(values).filter(|values| !values.is_empty())
+    }
 }

@@ -1,27 +1,28 @@
-//! Exporting must never disturb the service, and what is lost must be told.
+//! Exports spans and log lines without disturbing the service, and reports what was lost.
 //!
-//! The SDK's batch processor already takes care of the first: it has a thread and a bounded queue of its
-//! own, and drops what does not fit, which it tells once. But it writes a line for every failed batch,
-//! and counts only what did not fit. Here each span is counted twice, when it ends and when the collector
-//! has taken it; the difference is what was lost, whatever the reason, and is told once, at the end. An
-//! outage is told when it starts and when it is over.
+//! The SDK's batch processors already do the first: each has a thread and a bounded queue of its own,
+//! and drops what does not fit. But the SDK logs every failed batch, and counts only what did not fit.
+//! Here each item is counted twice, when it is recorded and when the collector has accepted it. The
+//! difference is what was lost, for whatever reason. It is logged once, at shutdown. An outage is
+//! logged when it starts and when it is over.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 use tokio::runtime::Handle;
 use tokio_util::context::TokioContext;
 
 use crate::baggage::BaggageAttributes;
 
-/// What the SDK and its exporters say about each failed batch, by event name. [`Tally`] and [`Exporter`]
-/// say it instead, once, for spans; log lines that are not exported are still on standard output.
-pub(crate) const TOLD_HERE: [&str; 10] = [
+/// The events that the SDK and its exporters log for each failed batch, by name. They are not printed,
+/// because [`Tally`] logs the same once.
+pub(crate) const SUPPRESSED_EVENTS: [&str; 10] = [
     "BatchLogProcessor.Emit.AfterShutdown",
     "BatchLogProcessor.ExportError",
     "BatchLogProcessor.LogDroppingStarted",
@@ -34,49 +35,100 @@ pub(crate) const TOLD_HERE: [&str; 10] = [
     "Export.Failed.NonRetryable",
 ];
 
-/// How many spans have ended, how many of them have arrived, and whether arriving is possible.
-#[derive(Debug, Default)]
+/// Counts recorded and delivered items, and remembers whether exporting works.
+#[derive(Debug)]
 pub(crate) struct Tally {
-    ended: AtomicU64,
+    /// `spans` or `log lines`.
+    items: &'static str,
+    recorded: AtomicU64,
     delivered: AtomicU64,
     outage: AtomicBool,
 }
 
 impl Tally {
-    fn count(&self, spans: u64, result: &OTelSdkResult) {
+    pub(crate) fn of(items: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            items,
+            recorded: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            outage: AtomicBool::new(false),
+        })
+    }
+
+    /// Counts an item that is to be exported.
+    pub(crate) fn record(&self) {
+        self.recorded.fetch_add(1, Relaxed);
+    }
+
+    fn finish_batch(&self, len: u64, result: &OTelSdkResult) {
         let was_outage = self.outage.swap(result.is_err(), Relaxed);
         match result {
             Ok(()) => {
-                self.delivered.fetch_add(spans, Relaxed);
+                self.delivered.fetch_add(len, Relaxed);
                 if was_outage {
-                    tracing::info!("spans are exported again");
+                    tracing::info!("{} are exported again", self.items);
                 }
             }
             Err(error) if !was_outage => {
-                tracing::warn!(%error, "spans can't be exported; the service goes on without");
+                tracing::warn!(
+                    %error,
+                    "{} can't be exported, check OTEL_EXPORTER_OTLP_ENDPOINT; \
+                     the service goes on without",
+                    self.items
+                );
             }
             Err(_) => {}
         }
     }
 
-    /// The one line about all that was lost, to be written when nothing more can arrive. A batch that is
-    /// still on its way may yet fail; nothing is said about that any more.
-    pub(crate) fn close(&self) {
+    /// Logs how many items were lost, if any. To be called once nothing more can be delivered. A batch
+    /// that is still being sent counts as lost; if it fails later, that is not logged.
+    pub(crate) fn report_losses(&self) {
         self.outage.store(true, Relaxed);
-        let ended = self.ended.load(Relaxed);
-        let lost = ended.saturating_sub(self.delivered.load(Relaxed));
+        let recorded = self.recorded.load(Relaxed);
+        let lost = recorded.saturating_sub(self.delivered.load(Relaxed));
         if lost > 0 {
             tracing::warn!(
                 lost,
-                ended,
-                "spans were lost: they never reached the collector"
+                recorded,
+                "{} were lost: they never reached the collector",
+                self.items
             );
         }
     }
 }
 
-/// Copies baggage to a span that starts, counts one that ends, and hands it to the batch. One processor
-/// for all of it: as soon as there are two, the SDK makes a copy of every span for each of them.
+/// Runs an exporter's futures in the Tokio runtime, within the time limit of a batch. The batch
+/// processors poll them on plain threads, where reqwest would find no runtime and panic.
+///
+/// The limit is applied here, because the SDK's thread-based processors ignore
+/// `OTEL_{BSP,BLRP}_EXPORT_TIMEOUT`.
+#[derive(Clone, Debug)]
+pub(crate) struct Runner {
+    pub(crate) runtime: Handle,
+    pub(crate) timeout: Duration,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl Runner {
+    /// Sends one batch of `len` items, and counts them.
+    pub(crate) async fn run(
+        &self,
+        len: usize,
+        export: impl Future<Output = OTelSdkResult>,
+    ) -> OTelSdkResult {
+        let limited = async {
+            let result = tokio::time::timeout(self.timeout, export).await;
+            result.unwrap_or(Err(OTelSdkError::Timeout(self.timeout)))
+        };
+        let result = TokioContext::new(limited, self.runtime.clone()).await;
+        self.tally.finish_batch(len as u64, &result);
+        result
+    }
+}
+
+/// Copies baggage to a span that starts; counts a span that ends, and passes it to the batch. One
+/// processor does all of this, because with two of them the SDK would clone every span.
 #[derive(Debug)]
 pub(crate) struct Processor {
     pub(crate) baggage: BaggageAttributes,
@@ -90,7 +142,7 @@ impl SpanProcessor for Processor {
     }
 
     fn on_end(&self, span: SpanData) {
-        self.tally.ended.fetch_add(1, Relaxed);
+        self.tally.record();
         self.batch.on_end(span);
     }
 
@@ -107,31 +159,17 @@ impl SpanProcessor for Processor {
     }
 }
 
-/// Counts the spans that arrive, and runs the exporter inside it in the Tokio runtime: the batch
-/// processor calls it from a plain thread, where reqwest finds no runtime and panics.
+/// A span exporter whose calls go through a [`Runner`].
 #[derive(Debug)]
 pub(crate) struct Exporter<E> {
-    inner: E,
-    runtime: Handle,
-    tally: Arc<Tally>,
-}
-
-impl<E: SpanExporter> Exporter<E> {
-    pub(crate) fn new(inner: E, runtime: Handle, tally: Arc<Tally>) -> Self {
-        Self {
-            inner,
-            runtime,
-            tally,
-        }
-    }
+    pub(crate) inner: E,
+    pub(crate) runner: Runner,
 }
 
 impl<E: SpanExporter> SpanExporter for Exporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len() as u64;
-        let result = TokioContext::new(self.inner.export(batch), self.runtime.clone()).await;
-        self.tally.count(spans, &result);
-        result
+        let len = batch.len();
+        self.runner.run(len, self.inner.export(batch)).await
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {

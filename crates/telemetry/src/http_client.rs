@@ -1,8 +1,9 @@
-//! One CLIENT span for each request to another service, whose trace goes along in the headers.
+//! Makes one CLIENT span for each request to another service, and sends the trace context along.
 //!
-//! The span lasts until the response's headers have come, which is where the conventions let it end; a
-//! failure while the body is read shows in the caller. There is one span per attempt: redirects are not
-//! followed, and nothing is tried again behind the caller's back.
+//! The span lasts until the response's headers have arrived, as the semantic conventions say; a failure
+//! while the body is read is not a part of it. Redirects are not followed. A request is sent again only if
+//! a reused connection turns out to be closed before the server has seen the request; that is still one
+//! span.
 
 use std::error::Error;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use url::Url;
 
 use crate::{causes, context, method, redact};
 
-/// Calls one other service. Cheap to clone; clones share their connections.
+/// Calls one service. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -28,11 +29,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the service at `base`. A request takes `timeout` at most, its body included. Proxy
-    /// variables of the environment are ignored: this is for services next to each other.
+    /// A client for the service at `base`. `timeout` limits a request including the response's body. The
+    /// proxy variables of the environment are ignored, because the service is in the same network.
     ///
     /// # Errors
-    /// If the HTTP client can't be set up, which is to say never on a sane machine.
+    /// If the HTTP client can't be set up.
     pub fn new(base: Url, timeout: Duration) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder()
             .timeout(timeout)
@@ -42,9 +43,10 @@ impl Client {
         Ok(Self { http, base })
     }
 
-    /// Starts a request to `path`, which may have a query, and is percent-encoded where it has to be.
+    /// Starts a request to `path`, which may have a query. Characters that a URL does not allow are
+    /// percent-encoded.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        // Exactly one slash between the two, or a path could become a part of the host.
+        // With exactly one slash between the two, the path can't become a part of the host.
         let base = self.base.as_str().trim_end_matches('/');
         let path = path.trim_start_matches('/');
         self.http.request(method, format!("{base}/{path}"))
@@ -53,7 +55,7 @@ impl Client {
     /// Sends the request inside a CLIENT span, with the trace context in its headers.
     ///
     /// # Errors
-    /// If the request is malformed, or no response came. An error status is a response.
+    /// If the request is malformed, or no response arrives. A response with an error status is no error.
     pub async fn send(&self, request: RequestBuilder) -> reqwest::Result<Response> {
         let mut request = request.build()?;
         let span = client_span(&request);
@@ -84,7 +86,7 @@ fn client_span(request: &Request) -> Span {
     )
 }
 
-/// For a client a 4xx is a failure as much as a 5xx: it did not get what it asked for.
+/// For a client both 4xx and 5xx are failures.
 fn record_status(span: &Span, status: StatusCode) {
     span.set_attribute(HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
     if status.is_client_error() || status.is_server_error() {
@@ -110,7 +112,7 @@ fn error_type(error: &reqwest::Error) -> &'static str {
     }
 }
 
-/// The error's causes without the error itself, whose text repeats the URL.
+/// The causes of the error. The error's own text is left out, because it repeats the URL.
 fn description(error: &reqwest::Error) -> String {
     error.source().map(causes::of).unwrap_or_default()
 }

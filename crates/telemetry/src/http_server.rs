@@ -1,12 +1,13 @@
-//! One SERVER span for each request that an axum router handles.
+//! Makes one SERVER span for each request that an axum router handles.
 //!
-//! The span is named after the route, not the path, of which there are endlessly many. It lasts until the
-//! handler has answered; a body that is streamed afterwards is not a part of it. If the client goes away
+//! The span is named after the route, because there is no limit to the number of paths. It lasts until the
+//! handler has answered; a body that is streamed afterwards is not a part of it. If the client disconnects
 //! and the handler is dropped, the span ends there, without a status code.
 //!
-//! No header is recorded but `User-Agent` and `Host`: others carry credentials. Forwarding headers
-//! (`X-Forwarded-For` and its like) are not believed, since anyone can send them: `client.address` is the
-//! peer's, and appears if the server runs with `into_make_service_with_connect_info::<SocketAddr>()`.
+//! Of the headers only `User-Agent` and `Host` are recorded, because others carry credentials. Forwarding
+//! headers (`X-Forwarded-For` and the like) are ignored, because every client can send them:
+//! `client.address` is the peer's address. It is recorded if the server runs with
+//! `into_make_service_with_connect_info::<SocketAddr>()`.
 
 use std::net::SocketAddr;
 
@@ -26,23 +27,23 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{context, method, redact};
 
-/// Handles the request inside its span, which is a child of the caller's if there is a valid
+/// Handles the request inside a span, which is a child of the caller's span if the request has a valid
 /// `traceparent`.
 ///
-/// To be added with `Router::layer(axum::middleware::from_fn(trace_request))`, after the routes: a layer
-/// sees only the routes that were there before it, and knows which one was matched.
+/// Add it with `Router::layer(axum::middleware::from_fn(trace_request))` after the routes. A layer applies
+/// only to routes that were added before it, and only there it knows which route was matched.
 ///
-/// The response has the span's `SpanContext` among its extensions, for layers further out: they may
-/// want to name the trace, also of an answer that no handler has given.
+/// The response carries the span's `SpanContext` as an extension, so that outer layers can name the trace,
+/// for example in a response to an unknown path.
 pub async fn trace_request(request: Request, next: Next) -> Response {
     let span = server_span(&request);
-    // Before the span is entered for the first time: afterwards its parent is settled.
+    // The parent must be set before the span is entered; entering starts the span.
     context::set_parent(&span, context::extract(request.headers()));
 
     let mut response = next.run(request).instrument(span.clone()).await;
     record_status(&span, response.status());
-    if let Some(context) = context::of(&span) {
-        response.extensions_mut().insert(context);
+    if let Some(span_context) = context::span_context(&span) {
+        response.extensions_mut().insert(span_context);
     }
     response
 }
@@ -79,7 +80,7 @@ fn span_name(request: &Request, route: Option<&str>) -> String {
     }
 }
 
-/// Whom the client believes to talk to.
+/// Host and port as the client named them, in the request target or in `Host`.
 fn server(request: &Request) -> Option<Authority> {
     match request.uri().authority() {
         Some(authority) => Some(authority.clone()),
@@ -101,8 +102,8 @@ fn protocol_version(version: Version) -> Option<&'static str> {
     }
 }
 
-/// A 4xx is the client's failure, not the server's: its status stays unset. The code says all that a
-/// description could.
+/// Only a 5xx is a failure of the server; after a 4xx the span's status stays unset. A description would
+/// only repeat the code.
 fn record_status(span: &Span, status: StatusCode) {
     span.set_attribute(HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()));
     if status.is_server_error() {

@@ -1,8 +1,8 @@
-//! Log lines as JSON, one object a line, each naming the trace and span that it belongs to.
+//! Prints log lines as JSON, one object a line, each with the ids of its trace and span.
 //!
-//! `tracing-subscriber`'s own JSON knows nothing of OpenTelemetry. The ids are read from the current
-//! OpenTelemetry context, so they are right inside `tracing` spans and outside of them. Fields of the
-//! spans around are not repeated in every line: the span id leads to them.
+//! `tracing-subscriber`'s own JSON does not have these ids. They are read from the current OpenTelemetry
+//! context, so they are also right in spans that were not made by `tracing`. The fields of the enclosing
+//! spans are not repeated in each line, because the span has them.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -21,12 +21,12 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::{Layer, fmt as subscriber_fmt, registry::LookupSpan};
 
 use crate::causes;
-use crate::export::TOLD_HERE;
+use crate::export::SUPPRESSED_EVENTS;
 
-/// What is printed if `RUST_LOG` does not say: not what OpenTelemetry is doing, unless it goes wrong.
+/// The filter if `RUST_LOG` is not set. OpenTelemetry logs its normal work at `info`, so it gets `warn`.
 pub(crate) const DEFAULT_FILTER: &str = "info,opentelemetry=warn";
 
-/// Prints to standard output what `filter`, in `RUST_LOG`'s syntax, lets through.
+/// The layer that prints the lines which `filter`, in `RUST_LOG`'s syntax, lets through.
 pub(crate) fn layer<S>(
     service: String,
     filter: Option<&str>,
@@ -35,17 +35,17 @@ where
     S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
 {
     let filter = EnvFilter::try_new(filter.unwrap_or(DEFAULT_FILTER))?;
-    let not_told_here = filter_fn(|event| !TOLD_HERE.contains(&event.name()));
+    let is_printed = filter_fn(|event| !SUPPRESSED_EVENTS.contains(&event.name()));
     Ok(subscriber_fmt::layer()
         .event_format(JsonLine { service })
-        .with_filter(filter.and(not_told_here)))
+        .with_filter(filter.and(is_printed)))
 }
 
 struct JsonLine {
     service: String,
 }
 
-/// The fields of a line, in the order in which they are read.
+/// The fields of a line, in the order in which they are printed.
 #[derive(Serialize)]
 struct Line<'a> {
     timestamp: String,
@@ -107,7 +107,7 @@ fn current_ids() -> (Option<String>, Option<String>) {
     })
 }
 
-/// An event's fields, numbers and booleans as what they are.
+/// An event's fields. Numbers and Booleans keep their types.
 #[derive(Default)]
 struct Fields(BTreeMap<&'static str, Value>);
 
@@ -138,7 +138,7 @@ impl Visit for Fields {
         self.insert(field, value);
     }
 
-    /// An error is told with its causes.
+    /// An error is printed with its causes.
     fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
         self.insert(field, causes::of(error));
     }

@@ -1,4 +1,4 @@
-//! From configuration to a running pipeline: sampler, processors, batch, exporter.
+//! Builds the span pipeline from the configuration: sampler, processors, batch, exporter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,10 @@ use tracing_subscriber::{Layer, registry::LookupSpan};
 
 use crate::baggage::BaggageAttributes;
 use crate::config::{Config, Exporter, Protocol};
-use crate::export::{self, Processor, Tally};
+use crate::export::{self, Processor, Runner, Tally};
 use crate::{InitError, Service, sampling, spans};
 
-/// How long a finished span waits for others before it is sent, if `OTEL_BSP_SCHEDULE_DELAY` does not
-/// say. The SDK's 5 seconds are long for someone who waits for a trace, and all that waits is lost with a
-/// process that is killed.
-const SCHEDULE_DELAY: Duration = Duration::from_millis(500);
-
-/// What spans go through. Without a provider (`OTEL_SDK_DISABLED`) nothing is recorded.
+/// Records and exports spans. Without a provider (`OTEL_SDK_DISABLED`) it records nothing.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     provider: Option<SdkTracerProvider>,
@@ -40,14 +35,14 @@ impl Pipeline {
         resource: Resource,
         runtime: &Handle,
     ) -> Result<Self, InitError> {
-        let tally = Arc::default();
+        let tally = Tally::of("spans");
         if config.disabled {
             let provider = None;
             return Ok(Self { provider, tally });
         }
         let mut builder = SdkTracerProvider::builder().with_resource(resource);
         if !service.trust_remote_sampling {
-            builder = builder.with_sampler(sampling::own_decision());
+            builder = builder.with_sampler(sampling::ignoring_remote_parents());
         }
         let baggage = BaggageAttributes(service.baggage_attributes);
         let builder = match batch(config, runtime, &tally)? {
@@ -62,8 +57,8 @@ impl Pipeline {
         Ok(Self { provider, tally })
     }
 
-    /// The layer that feeds `tracing` spans in. The no-op tracer makes none of its own, but hands on the
-    /// context that came in, so that a service with tracing off does not break the traces of others.
+    /// The layer that makes OpenTelemetry spans of `tracing` spans. If spans are disabled, it uses the no-op
+    /// tracer, which passes on the incoming context: the traces of other services stay whole.
     pub(crate) fn layer<S>(&self) -> Box<dyn Layer<S> + Send + Sync>
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -74,39 +69,45 @@ impl Pipeline {
         }
     }
 
-    /// Makes the provider the one that the OpenTelemetry API finds, for code that does without `tracing`.
+    /// Makes the provider the global one, for code that uses the OpenTelemetry API without `tracing`.
     pub(crate) fn publish(&self) {
         if let Some(provider) = &self.provider {
             global::set_tracer_provider(provider.clone());
         }
     }
 
-    /// Sends out what waits, and tells what did not arrive. Blocks for at most `limit`.
+    /// Exports the waiting spans, and logs how many were lost. Blocks for at most `limit`.
     pub(crate) fn shutdown(&self, limit: Duration) {
         if let Some(provider) = &self.provider
             && let Err(error) = provider.shutdown_with_timeout(limit)
         {
-            tracing::debug!(%error, "the last spans could not be flushed");
+            tracing::debug!(%error, "the last spans could not be exported");
         }
-        self.tally.close();
+        self.tally.report_losses();
     }
 }
 
-/// The way out, if there is to be one.
+/// The batch processor, or `None` if spans are not to be exported.
 fn batch(
     config: &Config,
     runtime: &Handle,
     tally: &Arc<Tally>,
 ) -> Result<Option<BatchSpanProcessor>, InitError> {
+    let runner = Runner {
+        runtime: runtime.clone(),
+        timeout: config.span_batching.timeout,
+        tally: Arc::clone(tally),
+    };
+    let delay = config.span_batching.delay;
     let console = opentelemetry_stdout::SpanExporter::default;
     Ok(match config.exporter {
         Exporter::None => None,
-        Exporter::Console => Some(batch_to(console(), config, runtime, tally)),
-        Exporter::Otlp => Some(batch_to(otlp(config.protocol)?, config, runtime, tally)),
+        Exporter::Console => Some(batch_to(console(), runner, delay)),
+        Exporter::Otlp => Some(batch_to(otlp(config.protocol)?, runner, delay)),
     })
 }
 
-/// Endpoint, headers, timeout and compression are the exporter's to read from the environment.
+/// The exporter itself reads endpoint, headers, timeout and compression from the environment.
 fn otlp(protocol: Protocol) -> Result<opentelemetry_otlp::SpanExporter, InitError> {
     let builder = opentelemetry_otlp::SpanExporter::builder();
     let exporter = match protocol {
@@ -120,18 +121,13 @@ fn otlp(protocol: Protocol) -> Result<opentelemetry_otlp::SpanExporter, InitErro
 }
 
 fn batch_to<E: SpanExporter + 'static>(
-    exporter: E,
-    config: &Config,
-    runtime: &Handle,
-    tally: &Arc<Tally>,
+    inner: E,
+    runner: Runner,
+    delay: Duration,
 ) -> BatchSpanProcessor {
-    let mut batch = BatchConfigBuilder::default();
-    if !config.has_schedule_delay {
-        batch = batch.with_scheduled_delay(SCHEDULE_DELAY);
-    }
-    let exporter = export::Exporter::new(exporter, runtime.clone(), Arc::clone(tally));
-    BatchSpanProcessor::builder(exporter)
-        .with_batch_config(batch.build())
+    let config = BatchConfigBuilder::default().with_scheduled_delay(delay);
+    BatchSpanProcessor::builder(export::Exporter { inner, runner })
+        .with_batch_config(config.build())
         .build()
 }
 

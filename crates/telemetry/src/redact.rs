@@ -1,15 +1,15 @@
-//! Keeps credentials out of `url.full` and `url.query`.
+//! Removes credentials from `url.full` and `url.query`.
 //!
-//! What the semantic conventions ask for: user and password, and the signatures that the large clouds
-//! put into pre-signed URLs. Secrets in query parameters of one's own are not known here; they do not
-//! belong into a URL.
+//! These are the ones that the semantic conventions name: user and password, and the signatures in
+//! pre-signed URLs of the large clouds. Secrets in other query parameters are not recognized; they do not
+//! belong in a URL.
 
 use url::Url;
 
 const REDACTED: &str = "REDACTED";
 
-/// Query parameters whose values are credentials: those that the conventions list, and the two that they
-/// used to.
+/// Query parameters whose values are credentials: the ones that the conventions list now, and two that
+/// earlier versions listed.
 const SECRET_PARAMETERS: [&str; 7] = [
     "X-Amz-Signature",
     "X-Amz-Credential",
@@ -20,10 +20,10 @@ const SECRET_PARAMETERS: [&str; 7] = [
     "Signature",
 ];
 
-/// The URL as it may be recorded.
+/// The URL without credentials.
 pub(crate) fn url(url: &Url) -> String {
     let mut url = url.clone();
-    // Both fail only for URLs that can't have a user, which then have none.
+    // Both calls fail only for URLs that can't have a user.
     if !url.username().is_empty() && url.set_username(REDACTED).is_err() {
         return REDACTED.to_owned();
     }
@@ -35,7 +35,7 @@ pub(crate) fn url(url: &Url) -> String {
     url.into()
 }
 
-/// The query as it may be recorded; parameters keep their names and their order.
+/// The query without credentials. Parameters keep their names and their order.
 pub(crate) fn query(query: &str) -> String {
     let parameters: Vec<_> = query.split('&').map(parameter).collect();
     parameters.join("&")
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_go_and_the_rest_stays() {
+    fn only_credentials_are_replaced() {
         let cases = [
             ("http://host/path?a=1&b", "http://host/path?a=1&b"),
             ("http://host:81/", "http://host:81/"),

@@ -1,56 +1,92 @@
-//! Who sends the spans: the resource attributes of this process.
+//! The resource attributes of this process: which service sends the spans and log lines.
 //!
-//! The SDK takes `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` from the environment, but anything
-//! set in code wins over them. So look first at what it found, and add only what is missing.
+//! The SDK's own detector is not used, because it takes the values of `OTEL_RESOURCE_ATTRIBUTES` as they
+//! are, although the OpenTelemetry specification wants them percent-decoded.
+
+use std::collections::BTreeMap;
 
 use opentelemetry::{Key, KeyValue};
-use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::{Resource, resource::TelemetryResourceDetector};
 use opentelemetry_semantic_conventions::resource::{
     DEPLOYMENT_ENVIRONMENT_NAME, SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_NAMESPACE,
     SERVICE_VERSION,
 };
+use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
-use crate::Service;
+use crate::{Service, config::Config};
 
-/// The environment's attributes, completed with what `service` knows of itself.
-pub(crate) fn describe(service: &Service) -> Resource {
-    let detected = Resource::builder().build();
-    Resource::builder()
-        .with_attributes(missing(service, &detected))
+/// The attributes of `service`, of the environment variables, and of the SDK.
+pub(crate) fn describe(service: &Service, config: &Config) -> Resource {
+    let attributes = attributes(service, config);
+    let attributes = attributes
+        .into_iter()
+        .map(|(key, value)| KeyValue::new(key, value));
+    Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attributes(attributes)
         .build()
 }
 
-/// The name under which spans and log lines go out.
+/// The value of `service.name`.
 pub(crate) fn service_name(resource: &Resource) -> String {
-    value(resource, &Key::from_static_str(SERVICE_NAME))
+    resource
+        .get(&Key::from_static_str(SERVICE_NAME))
+        .map(|value| value.to_string())
+        .unwrap_or_default()
 }
 
-fn missing(service: &Service, detected: &Resource) -> Vec<KeyValue> {
-    let instance = Uuid::new_v4().to_string();
+/// `OTEL_SERVICE_NAME` goes before `OTEL_RESOURCE_ATTRIBUTES`, which goes before what `service` says. An
+/// empty value does not replace ours.
+fn attributes(service: &Service, config: &Config) -> BTreeMap<String, String> {
     let ours = [
-        KeyValue::new(SERVICE_NAME, service.name),
-        KeyValue::new(SERVICE_NAMESPACE, service.namespace),
-        KeyValue::new(SERVICE_VERSION, service.version),
-        KeyValue::new(SERVICE_INSTANCE_ID, instance),
-        // A process that was not told where it runs, runs on a developer's machine.
-        KeyValue::new(DEPLOYMENT_ENVIRONMENT_NAME, "development"),
+        (SERVICE_NAME, service.name),
+        (SERVICE_NAMESPACE, service.namespace),
+        (SERVICE_VERSION, service.version),
+        (SERVICE_INSTANCE_ID, &Uuid::new_v4().to_string()),
+        (DEPLOYMENT_ENVIRONMENT_NAME, "development"),
     ];
-    ours.into_iter()
-        .filter(|ours| is_missing(&value(detected, &ours.key)))
+    let ours = ours.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let mut attributes = BTreeMap::from(ours);
+    for (key, value) in &config.resource_attributes {
+        if !value.is_empty() || !attributes.contains_key(key) {
+            attributes.insert(key.clone(), value.clone());
+        }
+    }
+    if let Some(name) = &config.service_name {
+        attributes.insert(SERVICE_NAME.to_owned(), name.clone());
+    }
+    attributes
+}
+
+/// Parses `OTEL_RESOURCE_ATTRIBUTES`: `key=value` pairs separated by commas, keys and values
+/// percent-encoded. A `=` inside a value should be encoded, but need not be.
+///
+/// # Errors
+/// Says which entry is malformed. The specification then wants all of them ignored.
+pub(crate) fn parse_attributes(text: &str) -> Result<Vec<(String, String)>, String> {
+    let entries = text.split(',').map(str::trim);
+    let entries = entries.enumerate().filter(|(_, entry)| !entry.is_empty());
+    entries
+        .map(|(index, entry)| {
+            parse_entry(entry).map_err(|why| format!("entry {} {why}", index + 1))
+        })
         .collect()
 }
 
-/// `unknown_service:<executable>` is what the SDK says when nobody named the service.
-fn is_missing(value: &str) -> bool {
-    value.is_empty() || value.starts_with("unknown_service")
+fn parse_entry(entry: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = entry.split_once('=').ok_or("has no '='")?;
+    let (key, value) = (decode(key.trim())?, decode(value.trim())?);
+    if key.is_empty() {
+        return Err("has no key");
+    }
+    Ok((key, value))
 }
 
-fn value(resource: &Resource, key: &Key) -> String {
-    resource
-        .get(key)
-        .map(|value| value.to_string())
-        .unwrap_or_default()
+fn decode(text: &str) -> Result<String, &'static str> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    let decoded = decoded.map_err(|_| "is not UTF-8 once it is percent-decoded")?;
+    Ok(decoded.into_owned())
 }
 
 #[cfg(test)]
@@ -65,48 +101,79 @@ mod tests {
         trust_remote_sampling: true,
     };
 
-    fn added(detected: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
-        let attributes = detected
-            .iter()
-            .map(|(key, value)| KeyValue::new(*key, *value));
-        let detected = Resource::builder_empty()
-            .with_attributes(attributes)
-            .build();
-        missing(&SERVICE, &detected)
-            .into_iter()
-            .map(|added| (added.key.to_string(), added.value.to_string()))
-            .collect()
+    fn described(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let config = Config::from_env(|name| {
+            let found = variables.iter().find(|(given, _)| *given == name);
+            found.map(|(_, value)| (*value).to_owned())
+        });
+        attributes(&SERVICE, &config)
     }
 
+    const ALL: [&str; 5] = [
+        "deployment.environment.name",
+        "service.instance.id",
+        "service.name",
+        "service.namespace",
+        "service.version",
+    ];
+
     #[test]
-    fn only_what_is_missing_is_added() {
-        let names: Vec<_> = added(&[]).into_iter().map(|(key, _)| key).collect();
-        let all = [
-            "service.name",
-            "service.namespace",
-            "service.version",
-            "service.instance.id",
-            "deployment.environment.name",
-        ];
-        assert_eq!(names, all);
-        for key in all {
-            assert!(
-                added(&[(key, "given")])
-                    .iter()
-                    .all(|(added, _)| added != key),
-                "{key}"
-            );
-            assert_eq!(
-                added(&[(key, "")]).len(),
-                all.len(),
-                "an empty {key} is none"
-            );
+    fn a_given_attribute_replaces_ours_unless_it_is_empty() {
+        assert_eq!(described(&[]).keys().collect::<Vec<_>>(), ALL);
+        for key in ALL {
+            let given = described(&[("OTEL_RESOURCE_ATTRIBUTES", &format!("{key}=given"))]);
+            assert_eq!(given[key], "given");
+            assert_eq!(given.len(), ALL.len());
+            let empty = described(&[("OTEL_RESOURCE_ATTRIBUTES", &format!("{key}="))]);
+            assert!(!empty[key].is_empty(), "{key}");
         }
     }
 
     #[test]
-    fn a_name_that_the_sdk_made_up_is_none() {
-        let added = added(&[("service.name", "unknown_service:shop-1a2b")]);
-        assert_eq!(added[0], ("service.name".to_owned(), "shop".to_owned()));
+    fn the_variable_for_the_name_goes_first() {
+        let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=general");
+        let named = described(&[attributes, ("OTEL_SERVICE_NAME", "special")]);
+        assert_eq!(named["service.name"], "special");
+        let unnamed = described(&[attributes, ("OTEL_SERVICE_NAME", "")]);
+        assert_eq!(unnamed["service.name"], "general");
+    }
+
+    #[test]
+    fn attributes_are_percent_decoded() {
+        let cases: [(&str, &[(&str, &str)]); 8] = [
+            ("team=red", &[("team", "red")]),
+            (
+                "team=caf%C3%A9%2C%20Z%C3%BCrich,env=staging%3Deu",
+                &[("team", "café, Zürich"), ("env", "staging=eu")],
+            ),
+            ("a%3Db=1", &[("a=b", "1")]),
+            (" a = 1 ,, b=2,", &[("a", "1"), ("b", "2")]),
+            ("a=b=c", &[("a", "b=c")]),
+            ("a=", &[("a", "")]),
+            ("rate=100%", &[("rate", "100%")]),
+            ("a=1+1", &[("a", "1+1")]),
+        ];
+        for (text, expected) in cases {
+            let expected = expected.iter();
+            let expected = expected.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            assert_eq!(parse_attributes(text), Ok(expected.collect()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_entry_discards_all_and_is_not_repeated_in_the_error() {
+        let cases = [
+            ("a=1,secret", "entry 2 has no '='"),
+            ("=secret,a=1", "entry 1 has no key"),
+            (
+                "a=1,,b=%FF",
+                "entry 3 is not UTF-8 once it is percent-decoded",
+            ),
+        ];
+        for (text, error) in cases {
+            assert_eq!(parse_attributes(text), Err(error.to_owned()), "{text}");
+            let described = described(&[("OTEL_RESOURCE_ATTRIBUTES", text)]);
+            assert_eq!(described.keys().collect::<Vec<_>>(), ALL, "{text}");
+        }
     }
 }

@@ -1,29 +1,29 @@
-//! Who decides whether a trace is recorded.
+//! Decides whether a trace is recorded, without asking an untrusted caller.
 //!
-//! Normally the caller does: `parentbased_*` samplers, the default among them, follow the sampled flag
-//! of the incoming `traceparent`. At a public door the caller is a stranger, and the flag would let it
-//! switch our tracing off, or fill our storage. There, [`OwnDecision`] asks the configured sampler as if
-//! the request were the first span of its trace. The stranger's trace id stays, so that its own trace
-//! and ours can still be joined. (A ratio sampler decides by the trace id; who can choose that can still
-//! get in by trying.)
+//! `parentbased_*` samplers, the default among them, follow the sampled flag of the incoming `traceparent`.
+//! In a public service an unknown caller could use that flag to switch our tracing off, or to fill our
+//! storage. There, [`IgnoreRemoteParents`] asks the configured sampler as if the request were the first
+//! span of its trace. The caller's trace id is kept, so that its own spans and ours are still one trace. (A
+//! ratio sampler decides by the trace id, so a caller can still choose an id that is sampled.)
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingResult, ShouldSample};
 use tracing::subscriber::NoSubscriber;
 
-/// The sampler of `OTEL_TRACES_SAMPLER`, deaf to what remote parents say.
-pub(crate) fn own_decision() -> impl ShouldSample {
-    // The SDK reads the variable again for the provider, and complains then if there is a reason to.
+/// The sampler of `OTEL_TRACES_SAMPLER`, without remote parents.
+pub(crate) fn ignoring_remote_parents() -> impl ShouldSample {
+    // Without a subscriber, because the SDK reads the variable again for the provider, and logs a warning
+    // about an unknown value then.
     let read = || opentelemetry_sdk::trace::Config::default().sampler;
-    OwnDecision(tracing::subscriber::with_default(NoSubscriber::new(), read))
+    IgnoreRemoteParents(tracing::subscriber::with_default(NoSubscriber::new(), read))
 }
 
-/// Hides remote parents from the sampler inside. Parents in this process are followed as ever.
+/// Hides remote parents from the inner sampler. Parents in this process are passed to it.
 #[derive(Clone, Debug)]
-struct OwnDecision(Box<dyn ShouldSample>);
+struct IgnoreRemoteParents(Box<dyn ShouldSample>);
 
-impl ShouldSample for OwnDecision {
+impl ShouldSample for IgnoreRemoteParents {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -39,8 +39,8 @@ impl ShouldSample for OwnDecision {
         };
         match parent.filter(|parent| parent.span().span_context().is_remote()) {
             None => ask(parent),
-            Some(stranger) => SamplingResult {
-                trace_state: stranger.span().span_context().trace_state().clone(),
+            Some(remote) => SamplingResult {
+                trace_state: remote.span().span_context().trace_state().clone(),
                 ..ask(None)
             },
         }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     fn decide(root: Sampler, parent: &Context) -> SamplingResult {
-        let sampler = OwnDecision(Box::new(Sampler::ParentBased(Box::new(root))));
+        let sampler = IgnoreRemoteParents(Box::new(Sampler::ParentBased(Box::new(root))));
         sampler.should_sample(Some(parent), TRACE, "span", &SpanKind::Server, &[], &[])
     }
 

@@ -1,11 +1,13 @@
-//! One CLIENT span for each statement that goes to PostgreSQL, `BEGIN` and `COMMIT` included.
+//! Makes one CLIENT span for each statement that goes to PostgreSQL, `BEGIN` and `COMMIT` included.
 //!
-//! The text on the span is the statement as it is written in the code, with `$1` where a value goes; the
-//! values are never recorded. A statement's span starts before it has a connection: waiting for the pool,
-//! or failing to get anything from it, is a part of what the statement takes.
+//! The span has the statement's text with its placeholders (`$1`); the values are never recorded. The span
+//! starts before the statement has a connection, so it includes the wait for the pool.
+
+mod connection;
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +18,12 @@ use opentelemetry_semantic_conventions::attribute::{
     ERROR_TYPE, SERVER_ADDRESS, SERVER_PORT,
 };
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, Error, Postgres, Transaction};
+use sqlx::{Connection, Error};
+use tokio::time::timeout;
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+pub use connection::{PooledConnection, Transaction};
 
 const BEGIN: Statement<'_> = Statement {
     summary: "BEGIN",
@@ -33,65 +38,96 @@ const ROLLBACK: Statement<'_> = Statement {
     text: "ROLLBACK",
 };
 
-/// For how long after its last use a connection is taken to be alive.
+/// How long after its last use a connection is used again without a ping.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// The port that needs no mention.
+/// How long [`Database::ping`] waits.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// PostgreSQL's default port, which spans do not mention.
 const DEFAULT_PORT: u16 = 5432;
 
-/// A statement and its name in a trace.
+/// A statement and its name in a trace. A constant, or made at run time:
+///
+/// ```
+/// use telemetry::sql::Statement;
+///
+/// const COUNT: Statement = Statement {
+///     summary: "SELECT shop.carts",
+///     text: "SELECT count(*) FROM shop.carts",
+/// };
+///
+/// let text = format!("SELECT count(*) FROM {}.carts", "shop");
+/// let count = Statement { text: &text, ..COUNT };
+/// assert_eq!(count.text, COUNT.text);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Statement<'a> {
-    /// Operation and target, such as `INSERT shop.carts`.
+    /// Operation and target, such as `INSERT shop.carts`. It becomes the span's name, so it must not
+    /// contain values.
     pub summary: &'a str,
     /// The SQL, with placeholders for values.
     pub text: &'a str,
 }
 
-/// What a [`Database`] needs to know.
+/// How a [`Database`] connects.
 #[derive(Clone)]
 pub struct PoolOptions {
-    /// Where it is and who connects, as `postgres://user:password@host:port/database`.
+    /// Server, credentials and database, as `postgres://user:password@host:port/database`.
     pub url: String,
-    /// The schema that the statements are about; only for the spans.
+    /// The schema of the tables. It is recorded in the spans, and does not change the `search_path`.
     pub schema: &'static str,
-    /// What `pg_stat_activity` shows for these connections.
+    /// The connections' name in `pg_stat_activity`.
     pub application_name: &'static str,
-    /// How many connections there may be at once.
+    /// Maximum number of connections.
     pub max_connections: u32,
-    /// How long a statement waits for one of them.
+    /// How long a statement waits for a free connection before it fails.
     pub acquire_timeout: Duration,
+    /// How long a statement may take, the wait for its connection included.
+    pub statement_timeout: Duration,
 }
 
-/// A pool of connections, and what its spans have in common. Cheap to clone.
+/// A pool of connections that traces statements. Cheap to clone; clones share the pool.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
+    /// One connection of its own for [`Database::ping`]: the pool may be used up by requests.
+    health: PgPool,
     server: Arc<Server>,
+    statement_timeout: Duration,
 }
 
+/// The attributes that all spans of a [`Database`] have.
 #[derive(Debug)]
 struct Server {
     address: String,
+    /// `None`: the default port.
     port: Option<i64>,
+    /// `{database}|{schema}`
     namespace: String,
 }
 
 impl Database {
-    /// A bounded pool; inside a Tokio runtime. It connects when a connection is needed, not here: a
-    /// service starts although its database is still away.
+    /// Makes a pool, inside a Tokio runtime. The first statement connects, not this function, so that a
+    /// service starts although its database is not reachable yet.
     ///
     /// # Errors
     /// If the URL is malformed.
     pub fn connect(options: &PoolOptions) -> sqlx::Result<Self> {
-        let target =
-            PgConnectOptions::from_str(&options.url)?.application_name(options.application_name);
+        let timeout = options.statement_timeout.as_millis().to_string();
+        let target = PgConnectOptions::from_str(&options.url)?
+            .application_name(options.application_name)
+            // A connection that we close does not stop its statement in the server. These two do, and free its locks.
+            .options([
+                ("statement_timeout", &timeout),
+                ("idle_in_transaction_session_timeout", &timeout),
+            ]);
         let server = Arc::new(Server::new(&target, options.schema));
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
-            // By default each acquire asks the server whether it is still there, one more round trip
-            // for every statement. What was in use a moment ago may be trusted.
+            // By default sqlx pings the server before each use of a connection, which is one more round
+            // trip for each statement. We ping only if the connection was idle for a while.
             .test_before_acquire(false)
             .before_acquire(|connection, last| {
                 Box::pin(async move {
@@ -101,51 +137,119 @@ impl Database {
                     Ok(true)
                 })
             })
+            .connect_lazy_with(target.clone());
+        let health = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(PING_TIMEOUT)
             .connect_lazy_with(target);
-        Ok(Self { pool, server })
+        Ok(Self {
+            pool,
+            health,
+            server,
+            statement_timeout: options.statement_timeout,
+        })
     }
 
-    /// The pool, as an executor for [`Database::run`], and for what is not to be traced.
+    /// The pool, as an executor for the queries given to [`Database::run`], and for untraced ones.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Takes a connection from the pool; to be called inside the future of [`Database::run`], whose span and timeout
+    /// then include the wait.
+    ///
+    /// # Errors
+    /// If there is none within [`PoolOptions::acquire_timeout`].
+    pub async fn acquire(&self) -> sqlx::Result<PooledConnection> {
+        self.pool.acquire().await.map(PooledConnection::new)
+    }
+
+    /// Asks the server whether it answers, within one second, on a connection that no request uses. Makes no span.
+    ///
+    /// # Errors
+    /// It does not answer, or not in time.
+    pub async fn ping(&self) -> sqlx::Result<()> {
+        let ask = async {
+            let mut connection = PooledConnection::new(self.health.acquire().await?);
+            sqlx::raw_sql("SELECT 1").execute(&mut *connection).await?;
+            Ok(())
+        };
+        limited(PING_TIMEOUT, ask).await
     }
 
     /// Takes a connection and opens a transaction on it. Dropping the transaction rolls it back, unseen.
     ///
     /// # Errors
     /// If no connection can be had, or the statement fails.
-    pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        self.run(&BEGIN, self.pool.begin()).await
+    pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        let begin = async {
+            let mut connection = self.acquire().await?;
+            // From here on: a BEGIN whose answer is lost may have taken effect.
+            connection.in_transaction = true;
+            sqlx::raw_sql(BEGIN.text).execute(&mut *connection).await?;
+            Ok(Transaction(connection))
+        };
+        self.run(&BEGIN, begin).await
     }
 
-    /// Makes the transaction's changes permanent.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// If they could not be, or if it is unknown whether they were, because the connection was lost.
-    pub async fn commit(&self, transaction: Transaction<'static, Postgres>) -> sqlx::Result<()> {
-        self.run(&COMMIT, transaction.commit()).await
+    /// If PostgreSQL refuses, or if its answer is lost: see [`is_commit_unknown`].
+    pub async fn commit(&self, transaction: Transaction) -> sqlx::Result<()> {
+        let mut connection = transaction.0;
+        let commit = sqlx::raw_sql(COMMIT.text).execute(&mut *connection);
+        match self.run(&COMMIT, commit).await {
+            Ok(_) => {
+                connection.in_transaction = false;
+                Ok(())
+            }
+            // PostgreSQL has answered.
+            Err(error @ Error::Database(_)) => Err(error),
+            Err(error) => Err(Error::Io(io::Error::other(CommitUnknown(error)))),
+        }
     }
 
-    /// Takes the transaction's changes back.
+    /// Rolls the transaction back.
     ///
     /// # Errors
     /// If the connection was lost; the server takes the changes back then, too.
-    pub async fn rollback(&self, transaction: Transaction<'static, Postgres>) -> sqlx::Result<()> {
-        self.run(&ROLLBACK, transaction.rollback()).await
+    pub async fn rollback(&self, transaction: Transaction) -> sqlx::Result<()> {
+        let mut connection = transaction.0;
+        let rollback = sqlx::raw_sql(ROLLBACK.text).execute(&mut *connection);
+        self.run(&ROLLBACK, rollback).await?;
+        connection.in_transaction = false;
+        Ok(())
     }
 
-    /// Runs `query`, which executes `statement`, inside the statement's span.
+    /// The same as [`Database::run`], without a span.
     ///
     /// # Errors
-    /// Those of the query. No row where one was asked for is an error to the caller, not to the span: the
-    /// database did what it was told.
+    /// As with [`Database::run`].
+    pub async fn run_untraced<T>(
+        &self,
+        query: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        limited(self.statement_timeout, query).await
+    }
+
+    /// Runs `query`, which executes `statement`, inside the statement's span and within
+    /// [`PoolOptions::statement_timeout`].
+    ///
+    /// The timeout is ours, since a server that is frozen or cut off does not run its own. After it the future is
+    /// dropped, and with it (or with its transaction) the connection, which is then closed: see [`PooledConnection`].
+    ///
+    /// # Errors
+    /// Those of the query; [`Error::Io`] of the kind `TimedOut` after the timeout. No row where one was asked for is an
+    /// error to the caller, not to the span: the database did what it was told.
     pub async fn run<T>(
         &self,
         statement: &Statement<'_>,
         query: impl Future<Output = sqlx::Result<T>>,
     ) -> sqlx::Result<T> {
         let span = self.server.span(statement);
+        let query = self.run_untraced(query);
         let result = query.instrument(span.clone()).await;
         match &result {
             Ok(_) | Err(Error::RowNotFound) => {}
@@ -155,9 +259,36 @@ impl Database {
     }
 }
 
+/// Whether it is unknown if a COMMIT took effect: its answer was lost, or did not come in time.
+///
+/// Not a failure: the changes may be there. To repeat the request is safe only if it is idempotent.
+#[must_use]
+pub fn is_commit_unknown(error: &Error) -> bool {
+    let Error::Io(error) = error else {
+        return false;
+    };
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<CommitUnknown>())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it is unknown whether COMMIT took effect: {0}")]
+struct CommitUnknown(#[source] Error);
+
+async fn limited<T>(
+    limit: Duration,
+    query: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    timeout(limit, query).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {limit:?}");
+        Err(io::Error::new(io::ErrorKind::TimedOut, message).into())
+    })
+}
+
 impl Server {
     fn new(target: &PgConnectOptions, schema: &str) -> Self {
-        // Like libpq: without a name the database is the one named after the user.
+        // Like libpq: without a name, the database is named like the user.
         let database = target.get_database().unwrap_or(target.get_username());
         let port = Some(target.get_port()).filter(|port| *port != DEFAULT_PORT);
         Self {
@@ -195,12 +326,13 @@ fn sqlstate(error: &Error) -> Option<String> {
     Some(code.into_owned())
 }
 
-/// What PostgreSQL calls the failure, or where it was if PostgreSQL was not reached.
+/// The SQLSTATE, or for a failure outside of PostgreSQL the place where it happened.
 fn error_type(error: &Error) -> Cow<'_, str> {
     let kind = match error {
         Error::Database(error) => return error.code().unwrap_or("_OTHER".into()),
         Error::PoolTimedOut => "pool_timeout",
         Error::PoolClosed => "pool_closed",
+        Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => "timeout",
         Error::Io(_) => "io",
         Error::Tls(_) => "tls",
         Error::Protocol(_) => "protocol",

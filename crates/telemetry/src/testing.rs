@@ -1,10 +1,10 @@
-//! The spans that a test leaves behind, kept in memory. With the feature `testing`, for the tests of
-//! whoever makes spans with this crate.
+//! Captures the spans of a test in memory. Behind the feature `testing`, for the tests of crates that make
+//! spans with this one.
 //!
-//! The subscriber is that of the test's own thread, so that tests side by side do not see each other's
-//! spans; what a test does has to run on that thread, as it does under `#[tokio::test]`.
+//! The subscriber is set for the test's thread only, so that parallel tests do not see each other's
+//! spans. The code under test has to run on that thread, as it does under `#[tokio::test]`.
 //!
-//! What can't go on panics: these are tests.
+//! Functions panic instead of returning errors.
 
 use std::{collections::BTreeMap, sync::Once, time::Duration};
 
@@ -13,24 +13,26 @@ use opentelemetry::{
     propagation::TextMapCompositePropagator,
     trace::{TraceId, TracerProvider as _},
 };
-use opentelemetry_sdk::{
-    propagation::{BaggagePropagator, TraceContextPropagator},
-    trace::{InMemorySpanExporter, SdkTracerProvider, SpanData},
-};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use reqwest::RequestBuilder;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt;
 use uuid::Uuid;
 
-use crate::{baggage::BaggageAttributes, spans};
+use crate::{
+    baggage::BaggageAttributes,
+    spans,
+    w3c::{BaggagePropagator, TraceContextPropagator},
+};
 
-/// How often it is looked whether a span has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often [`Spans::wait_until`] checks its condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Keeps the spans of one test.
+/// Captures the spans of one test.
 ///
-/// Every test of a program has one, also where it does not look at them: what a thread without any
-/// decides about a kind of span is decided for all.
+/// Each test of a program needs one, also a test that does not look at spans: `tracing` caches for the
+/// whole process whether a callsite is enabled, so a thread without a subscriber could disable the spans
+/// of another test.
 #[derive(Debug)]
 pub struct Spans {
     exporter: InMemorySpanExporter,
@@ -39,14 +41,15 @@ pub struct Spans {
 }
 
 impl Spans {
-    /// Keeps what ends from now on, until this is dropped. These baggage entries become attributes.
+    /// Captures the spans that end from now on, until the value is dropped. The named baggage entries become
+    /// attributes.
     #[must_use]
     pub fn capture(baggage_attributes: &'static [&'static str]) -> Self {
         static PROPAGATOR: Once = Once::new();
         PROPAGATOR.call_once(|| {
             global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-                Box::new(TraceContextPropagator::new()),
-                Box::new(BaggagePropagator::new()),
+                Box::new(TraceContextPropagator),
+                Box::new(BaggagePropagator),
             ]));
         });
         let exporter = InMemorySpanExporter::default();
@@ -69,17 +72,17 @@ impl Spans {
         &self.provider
     }
 
-    /// All that have ended, in the order in which they did.
+    /// All spans that have ended, in the order of their ends.
     ///
     /// # Panics
-    /// Never: nobody shuts the exporter down.
+    /// Never, because the exporter is not shut down.
     #[must_use]
     pub fn ended(&self) -> Vec<SpanData> {
         let spans = self.exporter.get_finished_spans();
         spans.expect("spans that are kept in memory")
     }
 
-    /// Those that have ended by now and have this name.
+    /// The ended spans with this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Vec<SpanData> {
         let mut spans = self.ended();
@@ -87,10 +90,10 @@ impl Spans {
         spans
     }
 
-    /// Waits until what has ended is all that is wanted.
+    /// Waits until `complete` is true of the ended spans, and returns them.
     ///
     /// # Panics
-    /// It is not, within the limit.
+    /// If that takes longer than `limit`.
     pub async fn wait_until(
         &self,
         limit: Duration,
@@ -98,7 +101,7 @@ impl Spans {
     ) -> Vec<SpanData> {
         let waiting = async {
             while !complete(&self.ended()) {
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         let waited = tokio::time::timeout(limit, waiting).await;
@@ -106,12 +109,12 @@ impl Spans {
         self.ended()
     }
 
-    /// Forgets what was so far.
+    /// Forgets the spans that have ended so far.
     pub fn clear(&self) {
         self.exporter.reset();
     }
 
-    /// The statements of a trace, in the order in which they began.
+    /// The SQL statements of a trace, in the order of their starts.
     #[must_use]
     pub fn statements_of(&self, trace: TraceId) -> Vec<SpanData> {
         let mut spans = self.ended();
@@ -121,11 +124,12 @@ impl Spans {
         spans
     }
 
-    /// The names of the statements that a request takes, which comes with an entry of baggage. Each must
-    /// be a child of one span, that of the request on the server, and have the entry as an attribute.
+    /// Sends a request with a `traceparent` and one baggage entry, and returns the names of the SQL
+    /// statements that the server runs for it. All statements must be children of the same span on the
+    /// server, and have the entry as an attribute.
     ///
     /// # Panics
-    /// One is not, or the request has no answer.
+    /// If a statement is not such a child, or if the request gets no response.
     pub async fn statements_on_behalf_of(
         &self,
         (key, value): (&str, &str),
@@ -151,7 +155,7 @@ impl Spans {
 /// A span's attributes.
 ///
 /// # Panics
-/// One is there twice.
+/// If a key occurs twice.
 #[must_use]
 pub fn attributes(span: &SpanData) -> BTreeMap<String, Value> {
     let attributes = span.attributes.iter();
@@ -159,11 +163,11 @@ pub fn attributes(span: &SpanData) -> BTreeMap<String, Value> {
         .map(|attribute| (attribute.key.to_string(), attribute.value.clone()))
         .collect();
     let count = span.attributes.len();
-    assert_eq!(map.len(), count, "one is there twice: {span:#?}");
+    assert_eq!(map.len(), count, "a key occurs twice: {span:#?}");
     map
 }
 
-/// The `traceparent` of a caller, and its trace, which nobody else has.
+/// The `traceparent` of a caller, and the id of its trace. Each call makes a new trace.
 #[must_use]
 pub fn caller() -> (String, TraceId) {
     let trace = TraceId::from(Uuid::new_v4().as_u128());

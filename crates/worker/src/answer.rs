@@ -1,24 +1,140 @@
-//! What the answer of another service means for the message at hand.
+//! What another service's answer means for the message at hand.
 //!
-//! Three kinds of failure are told apart, because different things help against them:
-//! - nobody answered, or asked for patience (408, 425, 429, 502–504): wait, they will be back;
-//! - somebody is there and failed (500): try a few times more;
-//! - somebody refused (any other 4xx): trying again would be refused again.
+//! Success is read from the body, not from the status alone: a router, a proxy or a wrong base URL can answer 200,
+//! 404 or 409 as well. Everything else is a failure, of one of these classes:
+//!
+//! | answer | class |
+//! |---|---|
+//! | connection refused or reset, timeout, 408, 425, 429, 502, 503, 504 | `Unavailable`: retried until the service is back |
+//! | any status with `"code": "busy"` | busy: this message is retried, the service is not at fault |
+//! | 500 and every other unexpected status, a body that does not parse | `Transient`: up to 5 attempts, then a dead letter |
+//! | any other 4xx, a bare 404 or 409 among them | `Permanent`: a dead letter at once |
+
+use std::time::{Duration, SystemTime};
 
 use delivery::{Failure, FailureClass};
-use reqwest::{Response, StatusCode};
+use reqwest::{
+    Response, StatusCode,
+    header::{HeaderMap, RETRY_AFTER},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use service::BUSY;
 
-/// The failure that an unexpected status is.
-pub(crate) fn refused(service: &str, response: &Response) -> Failure {
-    let status = response.status();
-    let description = format!("{service} answered {}", status.as_str());
-    Failure::new(class(status), status.as_str().to_owned(), description)
+/// The longest time that a service's `Retry-After` is honoured for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// No answer that the worker needs is longer, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// A whole answer of the service called `service`.
+#[derive(Debug)]
+pub struct Answer {
+    service: &'static str,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
 }
 
-/// The failure that no answer is, or one that broke off or made no sense.
-///
-/// The error's own text has the address in it, and maybe more; the kind is what matters.
-pub(crate) fn missing(service: &str, error: &reqwest::Error) -> Failure {
+impl Answer {
+    /// Reads the answer to its end.
+    ///
+    /// # Errors
+    /// There is no answer, it broke off, or it is longer than 64 KiB.
+    pub(crate) async fn read(
+        service: &'static str,
+        response: reqwest::Result<Response>,
+    ) -> Result<Self, Failure> {
+        let lost = |error: reqwest::Error| no_answer(service, &error);
+        let mut response = response.map_err(lost)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(invalid_answer(service));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Self {
+            service,
+            status: response.status(),
+            retry_after: retry_after(response.headers(), SystemTime::now()),
+            body,
+        })
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The `code` of a JSON object, if it has one that is a string.
+    pub(crate) fn code(&self) -> Option<String> {
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        Some(body.get("code")?.as_str()?.to_owned())
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// It has another shape.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body).map_err(|_| invalid_answer(self.service))
+    }
+
+    /// The failure that this answer is, where it is not an expected one.
+    pub(crate) fn failure(&self) -> Failure {
+        let (service, status) = (self.service, self.status.as_str());
+        let code = self.code();
+        let class = class_of(self.status, code.as_deref());
+        if code.as_deref() == Some(BUSY) {
+            return Failure::new(class, BUSY, format!("{service} is busy with the same work"));
+        }
+        let description = match self.retry_after {
+            Some(time) => format!(
+                "{service} answered {status}, Retry-After {} s",
+                time.as_secs()
+            ),
+            None => format!("{service} answered {status}"),
+        };
+        Failure::new(class, status.to_owned(), description)
+    }
+}
+
+/// The class of an unexpected answer with this status and this `code` in its body.
+#[must_use]
+pub fn class_of(status: StatusCode, code: Option<&str>) -> FailureClass {
+    if code == Some(BUSY) {
+        // `delivery` has no class for a busy service: unavailable is the nearest, since it does not count attempts.
+        return FailureClass::Unavailable;
+    }
+    match status {
+        StatusCode::REQUEST_TIMEOUT
+        | StatusCode::TOO_EARLY
+        | StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => FailureClass::Unavailable,
+        status if status.is_client_error() => FailureClass::Permanent,
+        _ => FailureClass::Transient,
+    }
+}
+
+/// How long `Retry-After` asks to wait: seconds, or a date that is compared with `now`. At most a minute; `None` if the
+/// header is absent or malformed.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let wait = if is_number {
+        // Digits that do not fit ask for more than a minute.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        let date = httpdate::parse_http_date(value).ok()?;
+        date.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// The failure of a request that got no answer. The error's own text has the URL in it, so it is left out.
+fn no_answer(service: &str, error: &reqwest::Error) -> Failure {
     let (class, error_type, what) = if error.is_timeout() {
         (
             FailureClass::Unavailable,
@@ -27,12 +143,6 @@ pub(crate) fn missing(service: &str, error: &reqwest::Error) -> Failure {
         )
     } else if error.is_connect() {
         (FailureClass::Unavailable, "connect", "could not be reached")
-    } else if error.is_decode() {
-        (
-            FailureClass::Transient,
-            "invalid_answer",
-            "gave an answer that makes no sense",
-        )
     } else if error.is_builder() {
         (
             FailureClass::Permanent,
@@ -45,17 +155,9 @@ pub(crate) fn missing(service: &str, error: &reqwest::Error) -> Failure {
     Failure::new(class, error_type, format!("{service} {what}"))
 }
 
-fn class(status: StatusCode) -> FailureClass {
-    match status {
-        StatusCode::REQUEST_TIMEOUT
-        | StatusCode::TOO_EARLY
-        | StatusCode::TOO_MANY_REQUESTS
-        | StatusCode::BAD_GATEWAY
-        | StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::GATEWAY_TIMEOUT => FailureClass::Unavailable,
-        status if status.is_client_error() => FailureClass::Permanent,
-        _ => FailureClass::Transient,
-    }
+fn invalid_answer(service: &str) -> Failure {
+    let description = format!("{service} gave an answer that makes no sense");
+    Failure::new(FailureClass::Transient, "invalid_answer", description)
 }
 
 #[cfg(test)]
@@ -78,12 +180,41 @@ mod tests {
             (502, FailureClass::Unavailable),
             (503, FailureClass::Unavailable),
             (504, FailureClass::Unavailable),
-            // An answer that should not come at all.
+            // A success that the worker does not expect here.
             (204, FailureClass::Transient),
             (302, FailureClass::Transient),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(class(status), expected, "{status}");
+            assert_eq!(class_of(status, None), expected, "{status}");
+            assert_eq!(class_of(status, Some("other")), expected, "{status}");
+            let busy = class_of(status, Some("busy"));
+            assert_eq!(busy, FailureClass::Unavailable, "{status}");
         }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_a_minute_at_most() {
+        let now = httpdate::parse_http_date("Sat, 28 Nov 2026 10:00:00 GMT").unwrap();
+        for (value, expected) in [
+            ("0", Some(0)),
+            ("7", Some(7)),
+            (" 7 ", Some(7)),
+            ("60", Some(60)),
+            ("61", Some(60)),
+            ("99999999999999999999999", Some(60)),
+            ("Sat, 28 Nov 2026 10:00:09 GMT", Some(9)),
+            ("Saturday, 28-Nov-26 10:00:09 GMT", Some(9)),
+            ("Sat, 28 Nov 2026 09:00:00 GMT", Some(0)),
+            ("Sun, 29 Nov 2026 10:00:00 GMT", Some(60)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers, now), expected, "{value:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use telemetry::http_client::Client;
 use url::Url;
 
-use crate::answer;
+use crate::answer::Answer;
 
 const SERVICE: &str = "email";
 /// A mail server may take its time.
@@ -35,14 +35,11 @@ impl Email {
             "customer_id": order.customer_id.as_str(),
             "kind": kind.as_str(),
         });
-        let answer = self
-            .0
-            .send(self.0.request(Method::POST, "/send").json(&body))
-            .await;
-        let response = answer.map_err(|error| answer::missing(SERVICE, &error))?;
-        match response.status() {
+        let request = self.0.request(Method::POST, "/send").json(&body);
+        let answer = Answer::read(SERVICE, self.0.send(request).await).await?;
+        match answer.status() {
             StatusCode::ACCEPTED => Ok(()),
-            _ => Err(answer::refused(SERVICE, &response)),
+            _ => Err(answer.failure()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Starts the worker; wiring only.
 
-use std::{num::NonZeroUsize, process::ExitCode};
+use std::{num::NonZeroUsize, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use delivery::{Consumer, topics};
@@ -16,6 +16,10 @@ use worker::{
 
 /// The consumer group, whose members share the topic's partitions.
 const GROUP: &str = env!("CARGO_PKG_NAME");
+
+/// With two seconds for the last spans this makes nine, less than the ten that Docker and Kubernetes leave between
+/// SIGTERM and SIGKILL.
+const SHUTDOWN: Duration = Duration::from_secs(7);
 
 /// Consumes order.created: reserves the stock, confirms or cancels the order, has a mail sent.
 #[derive(Debug, clap::Parser)]
@@ -65,6 +69,7 @@ async fn start(config: Config, shutdown: CancellationToken) -> anyhow::Result<()
     let spans = Instrumentation::new(&kafka).with_attribute_prefix(attributes::MESSAGING);
     let consumer = Consumer::builder(&kafka, OrderCreated::TOPIC)
         .concurrency(config.worker_concurrency)
+        .shutdown_timeout(SHUTDOWN)
         .instrumentation(spans)
         .build()?;
 

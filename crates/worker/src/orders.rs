@@ -10,7 +10,7 @@ use serde_json::json;
 use telemetry::http_client::Client;
 use url::Url;
 
-use crate::answer;
+use crate::answer::Answer;
 
 const SERVICE: &str = "orders";
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,14 +44,14 @@ impl Orders {
         let body = json!({ "status": wanted.as_str(), "from": OrderStatus::Pending.as_str() });
         let path = format!("/orders/{order}/status");
         let request = self.0.request(Method::PATCH, &path).json(&body);
-        let answer = self.0.send(request).await;
-        let response = answer.map_err(|error| answer::missing(SERVICE, &error))?;
-        if !matches!(response.status(), StatusCode::OK | StatusCode::CONFLICT) {
-            return Err(answer::refused(SERVICE, &response));
-        }
-        let body = response.json::<StatusOnly>().await;
-        let body = body.map_err(|error| answer::missing(SERVICE, &error))?;
-        settled(&body.status)
+        let answer = Answer::read(SERVICE, self.0.send(request).await).await?;
+        let StatusOnly { status } = match answer.status() {
+            StatusCode::OK => answer.json()?,
+            // A 409 that does not say the order's status is not from orders.
+            StatusCode::CONFLICT => answer.json().map_err(|_| answer.failure())?,
+            _ => return Err(answer.failure()),
+        };
+        settled(&status)
     }
 }
 

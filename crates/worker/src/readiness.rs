@@ -1,7 +1,7 @@
-//! When the worker is ready: when its group has assigned it partitions.
+//! When the worker is ready: when it is a member of its group and nothing stands still.
 //!
-//! That another service is away does not make it unready, since waiting is its job. For whom it
-//! waits is in the report, for people.
+//! A standby member without partitions is ready. So is a worker that waits for another service, since waiting is its
+//! job; whom it waits for is in the report.
 
 use delivery::Membership;
 use serde_json::json;
@@ -13,11 +13,13 @@ pub struct WorkerReadiness(pub Membership);
 
 impl Readiness for WorkerReadiness {
     async fn check(&self) -> Report {
-        let assigned = self.0.is_assigned();
+        let (is_member, standstills) = (self.0.is_member(), self.0.standstills());
         Report {
-            ready: assigned,
+            ready: is_member && standstills.is_empty(),
             details: json!({
-                "partitions": if assigned { "assigned" } else { "none are assigned" },
+                "group": if is_member { "member" } else { "not a member" },
+                "partitions": self.0.partitions(),
+                "standing_still": standstills,
                 "orders_waiting": self.0.waiting(),
             }),
         }

@@ -12,28 +12,47 @@ use delivery::{Failure, FailureClass, Handler};
 use messaging::OwnedMessage;
 use rdkafka::message::Timestamp;
 use serde_json::{Value, json};
+use telemetry::testing::{Spans, attributes};
 use tokio::net::TcpListener;
+use tracing::Instrument;
 use url::Url;
 use worker::{email::Email, handler::OrderHandler, inventory::Inventory, orders::Orders};
 
+/// `delivery::FailureClass` has no class for a busy service yet.
+const BUSY_CLASS: FailureClass = FailureClass::Unavailable;
+
 const ORDER: &str = "0190e6a0-7b1e-7000-8000-000000000001";
 
-/// What is asked, as `METHOD path body`.
+/// The requests received, each as `METHOD path body`.
 type Asked = Arc<Mutex<Vec<String>>>;
-/// Status and body for requests whose line starts with this; 200 or 202 for all others.
+/// Status and body for requests whose line starts with this; all others get the answer of the real service.
 type Answers = &'static [(&'static str, u16, &'static str)];
+
+const UNKNOWN: &str = r#"{"error": "there is no such item", "code": "unknown_item"}"#;
+const SOLD_OUT: &str = r#"{"error": "there is not enough of this item", "code": "not_enough"}"#;
+const NO_PAGE: &str = r#"{"error": "there is no such page"}"#;
+const BUSY: &str = r#"{"error": "this mail is being sent", "code": "busy"}"#;
 
 struct Services {
     handler: OrderHandler,
     asked: Asked,
+    /// The `baggage` header of each request.
+    baggage: Asked,
+    spans: Spans,
 }
 
 impl Services {
     async fn answering(answers: Answers) -> Self {
-        let asked = Asked::default();
+        let spans = Spans::capture(&["order.id"]);
+        let (asked, baggage) = (Asked::default(), Asked::default());
         let app = Router::new().fallback({
-            let asked = Arc::clone(&asked);
-            move |request: Request| answer(request, asked, answers)
+            let (asked, baggage) = (Arc::clone(&asked), Arc::clone(&baggage));
+            move |request: Request| {
+                let header = request.headers().get("baggage").cloned();
+                let header = header.map(|header| header.to_str().unwrap().to_owned());
+                baggage.lock().unwrap().extend(header);
+                answer(request, asked, answers)
+            }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -41,6 +60,8 @@ impl Services {
         Self {
             handler: handler(&url),
             asked,
+            baggage,
+            spans,
         }
     }
 
@@ -83,8 +104,13 @@ async fn answer(request: Request, asked: Asked, answers: Answers) -> impl IntoRe
         let body: Value = serde_json::from_str(body).unwrap();
         return (StatusCode::from_u16(*status).unwrap(), Json(body));
     }
-    match parts.uri.path() {
-        "/send" => (StatusCode::ACCEPTED, Json(Value::Null)),
+    let path: Vec<&str> = parts.uri.path().split('/').collect();
+    match path[..] {
+        [_, "send"] => (StatusCode::ACCEPTED, Json(Value::Null)),
+        [_, "stock", item, _] => {
+            let level = json!({ "item_id": item, "available": 5, "reserved": 0 });
+            (StatusCode::OK, Json(level))
+        }
         _ => (StatusCode::OK, Json(json!({ "status": body["status"] }))),
     }
 }
@@ -137,17 +163,21 @@ async fn every_outcome_takes_its_steps_in_order() {
     ];
     let cases: [(&str, Answers, &[&str]); 7] = [
         ("all reserved", &[], &confirmed),
-        ("sold out", &[(RESERVE_B, 409, "{}")], &cancelled),
-        ("unknown item", &[(RESERVE_A, 404, "{}")], &cancelled_early),
+        ("sold out", &[(RESERVE_B, 409, SOLD_OUT)], &cancelled),
+        (
+            "unknown item",
+            &[(RESERVE_A, 404, UNKNOWN)],
+            &cancelled_early,
+        ),
         (
             "unknown to the end",
-            &[(RESERVE_A, 404, "{}"), (RELEASE_A, 404, "{}")],
+            &[(RESERVE_A, 404, UNKNOWN), (RELEASE_A, 404, UNKNOWN)],
             &cancelled_early,
         ),
         (
             "confirmed before",
             &[
-                (RESERVE_A, 409, "{}"),
+                (RESERVE_A, 409, SOLD_OUT),
                 (CANCEL, 409, r#"{"status": "confirmed"}"#),
             ],
             &confirmed_before,
@@ -155,7 +185,7 @@ async fn every_outcome_takes_its_steps_in_order() {
         (
             "shipped before",
             &[
-                (RESERVE_A, 409, "{}"),
+                (RESERVE_A, 409, SOLD_OUT),
                 (CANCEL, 409, r#"{"status": "shipped"}"#),
             ],
             &confirmed_before,
@@ -177,63 +207,31 @@ async fn every_outcome_takes_its_steps_in_order() {
 async fn a_failure_ends_the_attempt_where_it_happens() {
     let (refused, failed) = (FailureClass::Permanent, FailureClass::Transient);
     let away = FailureClass::Unavailable;
-    let cases: [(Answers, FailureClass, &str, &str, usize); 8] = [
-        (
-            &[(RESERVE_A, 500, "{}")],
-            failed,
-            "500",
-            "inventory answered 500",
-            1,
-        ),
-        (
-            &[(RESERVE_A, 503, "{}")],
-            away,
-            "503",
-            "inventory answered 503",
-            1,
-        ),
-        (
-            &[(RESERVE_A, 422, "{}")],
-            refused,
-            "422",
-            "inventory answered 422",
-            1,
-        ),
-        (
-            &[(CONFIRM, 404, "{}")],
-            refused,
-            "404",
-            "orders answered 404",
-            3,
-        ),
-        (
-            &[(CONFIRM, 200, "[]")],
-            failed,
-            "invalid_answer",
-            "orders gave an answer",
-            3,
-        ),
-        (
-            &[(CONFIRM, 409, r#"{"status": "pending"}"#)],
-            failed,
-            "invalid_answer",
-            "orders left the order undecided",
-            3,
-        ),
-        (
-            &[(MAIL_CONFIRMED, 500, "{}")],
-            failed,
-            "500",
-            "email answered 500",
-            4,
-        ),
-        (
-            &[(MAIL_CONFIRMED, 200, "{}")],
-            failed,
-            "200",
-            "email answered 200",
-            4,
-        ),
+    type Case = (Answers, FailureClass, &'static str, &'static str, usize);
+    #[rustfmt::skip]
+    let cases: [Case; 20] = [
+        (&[(RESERVE_A, 500, "{}")], failed, "500", "inventory answered 500", 1),
+        (&[(RESERVE_A, 503, "{}")], away, "503", "inventory answered 503", 1),
+        (&[(RESERVE_A, 422, "{}")], refused, "422", "inventory answered 422", 1),
+        // Any router, proxy or wrong address can answer 404 or 409. Only inventory's own code refuses stock.
+        (&[(RESERVE_A, 404, "{}")], refused, "404", "inventory answered 404", 1),
+        (&[(RESERVE_A, 404, NO_PAGE)], refused, "404", "inventory answered 404", 1),
+        (&[(RESERVE_A, 404, r#"["unknown_item"]"#)], refused, "404", "inventory answered 404", 1),
+        (&[(RESERVE_A, 404, SOLD_OUT)], refused, "404", "inventory answered 404", 1),
+        (&[(RESERVE_A, 409, "{}")], refused, "409", "inventory answered 409", 1),
+        (&[(RESERVE_A, 409, r#"{"code": 7}"#)], refused, "409", "inventory answered 409", 1),
+        (&[(RESERVE_A, 409, UNKNOWN)], refused, "409", "inventory answered 409", 1),
+        // Nor does a 200 without a stock level reserve anything.
+        (&[(RESERVE_A, 200, "{}")], failed, "invalid_answer", "inventory gave an answer", 1),
+        (&[(RESERVE_A, 404, UNKNOWN), (RELEASE_A, 404, NO_PAGE)], refused, "404", "inventory answered 404", 3),
+        (&[(CONFIRM, 404, "{}")], refused, "404", "orders answered 404", 3),
+        (&[(CONFIRM, 409, "{}")], refused, "409", "orders answered 409", 3),
+        (&[(CONFIRM, 409, r#"{"status": "pending"}"#)], failed, "invalid_answer", "orders left the order undecided", 3),
+        (&[(CONFIRM, 200, "[]")], failed, "invalid_answer", "orders gave an answer", 3),
+        (&[(MAIL_CONFIRMED, 404, NO_PAGE)], refused, "404", "email answered 404", 4),
+        (&[(MAIL_CONFIRMED, 500, "{}")], failed, "500", "email answered 500", 4),
+        (&[(MAIL_CONFIRMED, 200, "{}")], failed, "200", "email answered 200", 4),
+        (&[(MAIL_CONFIRMED, 503, BUSY)], BUSY_CLASS, "busy", "email is busy", 4),
     ];
     for (answers, class, error_type, description, steps) in cases {
         let services = Services::answering(answers).await;
@@ -269,6 +267,7 @@ async fn a_message_that_is_no_order_is_refused_and_nobody_is_asked() {
 
 #[tokio::test]
 async fn a_service_that_is_not_there_is_waited_for() {
+    let _spans = Spans::capture(&[]);
     // Nobody listens on port 1.
     let handler = handler("http://127.0.0.1:1");
     let message = OwnedMessage::new(
@@ -285,4 +284,25 @@ async fn a_service_that_is_not_there_is_waited_for() {
         (failure.class(), failure.error_type()),
         (FailureClass::Unavailable, "connect")
     );
+}
+
+/// A person may send a message again without its headers. The order's id is in the message all the same.
+#[tokio::test]
+async fn the_order_is_on_every_span_and_in_the_baggage_without_headers() {
+    let services = Services::answering(&[]).await;
+    let process = tracing::info_span!("process");
+    let event = event();
+    let handled = services.handle(&event).instrument(process.clone());
+    handled.await.unwrap();
+    drop(process);
+
+    let ended = services.spans.ended();
+    let names: Vec<_> = ended.iter().map(|span| &*span.name).collect();
+    assert_eq!(names, ["POST", "POST", "PATCH", "POST", "process"]);
+    for span in &ended {
+        let id = attributes(span).get("order.id").map(ToString::to_string);
+        assert_eq!(id.as_deref(), Some(ORDER), "{span:#?}");
+    }
+    let sent = services.baggage.lock().unwrap().clone();
+    assert_eq!(sent, vec![format!("order.id={ORDER}"); 4]);
 }

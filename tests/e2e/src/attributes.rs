@@ -175,7 +175,11 @@ pub fn complaints(spans: &[Span], about: &About<'_>) -> Vec<String> {
     for span in spans {
         let mut wrong = compare(&table(span, spans, about), &span.attributes);
         wrong.extend(compare(&resource(span), &span.resource));
-        if span.scope != "telemetry" {
+        let library = match span.kind {
+            Kind::Producer | Kind::Consumer => "messaging",
+            _ => "telemetry",
+        };
+        if span.scope != library {
             wrong.push(format!("made by the library {:?}", span.scope));
         }
         if span.end < span.start {

@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Shop {
     /// The system.
     pub stack: Stack,
+    /// The directory below which everything of it lies.
+    pub directory: PathBuf,
     /// All spans of it, as they were exported.
     pub receiver: Receiver,
     /// The same spans, as others answer them.
@@ -156,6 +158,7 @@ impl Opening {
         let places = Places::of(&stack)?;
         Ok(Shop {
             stack,
+            directory: self.directory,
             receiver,
             viewers,
             places,

@@ -257,19 +257,19 @@ async fn refuses_requests(shop: &Shop) {
             Method::GET,
             "/orders?limit=0",
             422,
-            "limit: must be 1 to 1000",
+            "limit: must be 1 to 100",
         ),
         (
             Method::GET,
-            "/orders?limit=1001",
+            "/orders?limit=101",
             422,
-            "limit: must be 1 to 1000",
+            "limit: must be 1 to 100",
         ),
         (
             Method::GET,
             "/orders-nplus1?limit=all",
             422,
-            "limit: must be 1 to 1000",
+            "limit: must be 1 to 100",
         ),
         (
             Method::GET,

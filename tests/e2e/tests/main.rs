@@ -5,6 +5,7 @@
 //! - [`apart`]: the same without propagation, and what else of telemetry must not disturb;
 //! - [`reads`]: what is asked for leaves traces as well, and they are nobody's order;
 //! - [`bad_input`]: what is refused, how, and that it changes nothing;
+//! - [`compression`]: orders are handled whatever codec their topic has;
 //! - [`faults`]: what holds when things are killed, stopped, sent twice or make no sense;
 //! - [`chaos`]: all of that at random, for as long as you like.
 
@@ -16,6 +17,7 @@ mod topic;
 mod apart;
 mod bad_input;
 mod chaos;
+mod compression;
 mod faults;
 mod one_trace;
 mod reads;

@@ -7,6 +7,8 @@ use messaging::{Message, OwnedMessage};
 use orderflow::dead_letters::{DeadLetters, order_of};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
+    client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer, StreamConsumer},
     producer::{FutureProducer, FutureRecord},
 };
@@ -81,6 +83,20 @@ impl Topic {
         let sent = self.producer.send(record, LIMIT).await;
         sent.map_err(|(error, _)| error)
             .expect("a broker that takes it");
+    }
+
+    /// Sets the compression of the topic: from now on the broker stores every batch with this codec. `producer` is the
+    /// default: batches are stored as they are sent.
+    pub(crate) async fn compress(&self, codec: &str) {
+        let topic = ResourceSpecifier::Topic(TOPIC);
+        let config = [AlterConfig::new(topic).set("compression.type", codec)];
+        let admin: AdminClient<DefaultClientContext> =
+            self.client("e2e").create().expect("a client");
+        let options = AdminOptions::new();
+        let altered = admin.alter_configs(&config, &options).await;
+        for topic in altered.expect("an answer") {
+            topic.expect("a broker that changes the topic");
+        }
     }
 
     /// Waits until the group of the worker has so many messages before it that are not done.

@@ -3,8 +3,12 @@
 //! The server starts with the first test that asks and ends with the program. Each test gets a copy
 //! of a migrated template, which takes a few milliseconds.
 
+mod program;
+mod proxy;
+
 use std::{
     env,
+    net::SocketAddr,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -17,6 +21,9 @@ use crate::{
     artifacts::Artifacts,
     postgres::{ADMIN, Options, Postgres},
 };
+
+pub use program::Program;
+pub use proxy::Proxy;
 
 const TEMPLATE: &str = "template";
 
@@ -55,6 +62,23 @@ impl TestDatabase {
     #[expect(clippy::expect_used, reason = "who has a database has a server")]
     pub fn url(&self, role: &str) -> String {
         SERVER.get().expect("a server").url(role, &self.name)
+    }
+
+    /// The socket of its server, for a [`Proxy`].
+    ///
+    /// # Panics
+    /// Never: who has a database has a server.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "who has a database has a server")]
+    pub fn socket(&self) -> SocketAddr {
+        ([127, 0, 0, 1], SERVER.get().expect("a server").port()).into()
+    }
+
+    /// Its address for the role of a service, by way of a proxy.
+    #[must_use]
+    pub fn url_through(&self, proxy: &Proxy, role: &str) -> String {
+        let (server, proxy) = (self.socket().to_string(), proxy.address().to_string());
+        self.url(role).replace(&server, &proxy)
     }
 
     /// Its address, for the role that may do everything.

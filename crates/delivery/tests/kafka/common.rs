@@ -93,7 +93,7 @@ impl Kafka {
         config.set("group.id", "test-group");
         let kafka = Instrumentation::new(&config).with_attribute_prefix("orderflow.messaging");
         let consumer = Consumer::builder(&config, self.topic)
-            .drain(Duration::from_millis(500))
+            .shutdown_timeout(Duration::from_millis(1_500))
             .instrumentation(kafka)
             .build()
             .unwrap();

@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use telemetry::sql::{Database, PoolOptions};
 use telemetry::testing::Spans;
-use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
+use tokio::{
+    net::TcpListener,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// An address at which there is no database.
@@ -63,6 +67,7 @@ impl App {
                 Some(_) => Duration::from_secs(60),
                 None => Duration::from_millis(100),
             },
+            statement_timeout: Duration::from_secs(60),
         };
         let pool = Database::connect(&options).unwrap();
         let mailer = Mailer::new(pool.clone(), Delay::new(delay, delay).unwrap());
@@ -120,9 +125,13 @@ impl App {
 
     /// Waits until a confirmation is being sent.
     pub(crate) async fn until_claimed(&self, order: &str) {
-        while self.state(order, "confirmation").await.is_none() {
-            sleep(Duration::from_millis(5)).await;
-        }
+        let claimed = async {
+            while self.state(order, "confirmation").await.is_none() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let claimed = timeout(Duration::from_secs(60), claimed).await;
+        claimed.expect("nobody claims the mail");
     }
 
     /// Keeps the mail server from taking any mail, until the transaction ends.

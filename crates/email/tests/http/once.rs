@@ -1,6 +1,7 @@
 //! Requests that come again: the mail does not.
 
 use futures_util::future::join_all;
+use serde_json::json;
 
 use crate::app::{App, mail, new_order};
 
@@ -40,7 +41,8 @@ async fn what_is_being_sent_is_to_be_asked_for_later() {
     assert_eq!(second.status(), 503);
     assert_eq!(second.headers()["retry-after"], "1");
     let body: serde_json::Value = second.json().await.unwrap();
-    assert!(body["error"].is_string(), "{body}");
+    let expected = json!({"error": "this mail is being sent", "code": "busy"});
+    assert_eq!(body, expected);
 
     transport.rollback().await.unwrap();
     assert_eq!(first.await.unwrap().status(), 202);

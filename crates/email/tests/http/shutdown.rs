@@ -2,6 +2,7 @@
 
 use std::{process::Output, time::Duration};
 
+use orderflow::testing::{Program, Proxy};
 use tokio::{process::Command, time::timeout};
 
 use crate::app::{App, mail, new_order};
@@ -51,4 +52,30 @@ async fn delays_that_make_no_sense_are_refused_at_start() {
         assert_eq!(status.code(), Some(2), "{min} {max}: {said}");
         assert!(said.contains(named), "{min} {max}: {said}");
     }
+}
+
+/// PostgreSQL is frozen, and a request and its mail wait for it.
+#[tokio::test]
+async fn the_service_ends_within_ten_seconds_of_sigterm() {
+    let database = orderflow::testing::database().await;
+    let proxy = Proxy::before(database.socket()).await.unwrap();
+    let url = database.url_through(&proxy, "email");
+    let program = env!("CARGO_BIN_EXE_email");
+    let mut program = Program::start(program, &[("POSTGRES_URL", &url)])
+        .await
+        .unwrap();
+    let send = || {
+        let url = format!("http://{}/send", program.address());
+        let request = reqwest::Client::new().post(url);
+        request.json(&mail(&new_order(), "confirmation")).send()
+    };
+    assert_eq!(send().await.unwrap().status(), 202);
+
+    proxy.freeze();
+    let waiting = tokio::spawn(send());
+    let sent = timeout(Duration::from_secs(60), proxy.until_unanswered());
+    sent.await.unwrap();
+    let ended = program.terminate(Duration::from_secs(10)).await.unwrap();
+    assert!(ended.expect("it goes on").success());
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 503);
 }

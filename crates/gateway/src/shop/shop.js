@@ -1,14 +1,21 @@
-// Places orders and asks what became of them, until all are decided.
+// Places orders and polls their status until all are decided.
 
 const traceUrl = document.body.dataset.traceUrl;
 const orders = document.getElementById("orders");
 const said = document.getElementById("said");
 const form = document.getElementById("order");
-const ASK_EVERY = 300;
-const AT_MOST = 200;
+/** Milliseconds between two polls: at first, and at most. The pause grows while no order is decided. */
+const FIRST_PAUSE = 300;
+const LONGEST_PAUSE = 5000;
+/** How many orders one poll asks for, each by its id. */
+const ORDERS_PER_POLL = 5;
+const MAX_ROWS = 200;
 
-/** The orders that are not decided yet: id → its row and when it was placed. */
+/** The pending orders of this page, the one that was polled longest ago first: id → its row and when it was placed. */
 const pending = new Map();
+let pause = FIRST_PAUSE;
+let timer = null;
+let polling = false;
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -54,13 +61,14 @@ function show(order) {
     row.cells[4].append(link);
   }
   orders.prepend(row);
-  while (orders.rows.length > AT_MOST) orders.lastElementChild.remove();
+  while (orders.rows.length > MAX_ROWS) orders.lastElementChild.remove();
   pending.set(order.id, { row, placed: performance.now() });
-  tell(order);
-  if (pending.size === 1) setTimeout(ask, ASK_EVERY);
+  showStatus(order);
+  pause = FIRST_PAUSE;
+  schedulePoll();
 }
 
-function tell(order) {
+function showStatus(order) {
   const { row, placed } = pending.get(order.id);
   row.cells[2].textContent = order.status;
   row.cells[2].className = order.status;
@@ -69,13 +77,30 @@ function tell(order) {
   pending.delete(order.id);
 }
 
-/** One request for all that are pending, not one for each. */
-async function ask() {
+function schedulePoll() {
+  clearTimeout(timer);
+  if (!polling && pending.size > 0) timer = setTimeout(poll, pause);
+}
+
+/** Asks for a few pending orders by id. A list would be a far heavier request, and show orders of others. */
+async function poll() {
+  polling = true;
+  const before = pending.size;
+  await Promise.all([...pending.keys()].slice(0, ORDERS_PER_POLL).map(pollOrder));
+  pause = pending.size < before ? FIRST_PAUSE : Math.min(pause * 2, LONGEST_PAUSE);
+  polling = false;
+  schedulePoll();
+}
+
+async function pollOrder(id) {
+  // To the end of the queue: the next poll is the others' turn.
+  const entry = pending.get(id);
+  pending.delete(id);
+  pending.set(id, entry);
   try {
-    const response = await fetch("/orders?limit=1000");
-    if (response.ok) (await response.json()).filter((order) => pending.has(order.id)).forEach(tell);
+    const response = await fetch(`/orders/${encodeURIComponent(id)}`);
+    if (response.ok) showStatus(await response.json());
   } catch {
     said.textContent = "The gateway does not answer.";
   }
-  if (pending.size > 0) setTimeout(ask, ASK_EVERY);
 }

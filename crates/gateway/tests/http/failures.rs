@@ -111,7 +111,7 @@ async fn a_service_that_takes_too_long_is_a_504() {
 
 #[tokio::test]
 async fn an_answer_without_end_is_a_502() {
-    let upstream = Upstream::answering(json(200, &" ".repeat(16 * 1024 * 1024 + 1))).await;
+    let upstream = Upstream::answering(json(200, &" ".repeat(2 * 1024 * 1024 + 1))).await;
     let gateway = Gateway::before(&upstream).await;
     let answer = gateway.get("/orders").await;
     answer.assert_error(502, "the orders service answered too much");

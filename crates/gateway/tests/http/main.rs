@@ -4,6 +4,8 @@
 
 mod failures;
 mod forward;
+#[cfg(target_os = "linux")]
+mod memory;
 mod process;
 mod refusals;
 mod shop;

@@ -42,3 +42,20 @@ async fn a_foreign_page_does_not_get_it() {
     let answer = gateway.send("GET /", &[("Host", "evil.example")], "").await;
     assert_eq!(answer.status, 421);
 }
+
+/// A list is the heaviest request there is; the page asks for its own pending orders.
+#[test]
+fn the_page_asks_for_no_list() {
+    let script = include_str!("../../src/shop/shop.js");
+    let requests: Vec<_> = script
+        .lines()
+        .filter(|line| line.contains("fetch("))
+        .collect();
+    assert_eq!(requests.len(), 2, "{requests:#?}");
+    assert!(
+        requests[0].contains(r#"fetch("/orders", {"#),
+        "{requests:#?}"
+    );
+    assert!(requests[1].contains("fetch(`/orders/${"), "{requests:#?}");
+    assert!(!script.contains("limit="));
+}

@@ -10,10 +10,10 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use gateway::GatewayArgs;
+use gateway::{ClientTrace, GatewayArgs};
 use opentelemetry_sdk::trace::SpanData;
 use service::Limits;
-use telemetry::testing::Spans;
+use telemetry::{testing::Spans, w3c::parse_traceparent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -133,6 +133,29 @@ impl Gateway {
         orders: SocketAddr,
         inventory: SocketAddr,
     ) -> Self {
+        Self::configured(ClientTrace::default(), limits, deadline, orders, inventory).await
+    }
+
+    /// That links to a client's trace instead of continuing it.
+    pub(crate) async fn linking(upstream: &Upstream) -> Self {
+        let address = upstream.address;
+        Self::configured(
+            ClientTrace::Link,
+            Limits::default(),
+            DEADLINE,
+            address,
+            address,
+        )
+        .await
+    }
+
+    async fn configured(
+        client_trace: ClientTrace,
+        limits: Limits,
+        deadline: Duration,
+        orders: SocketAddr,
+        inventory: SocketAddr,
+    ) -> Self {
         let spans = Spans::capture(&["order.id"]);
         let url = |address| Url::parse(&format!("http://{address}")).unwrap();
         let config = GatewayArgs {
@@ -140,6 +163,7 @@ impl Gateway {
             inventory_service_url: url(inventory),
             allowed_hosts: vec!["gateway".to_owned()],
             trace_url: "http://viewer.test/trace/".parse().unwrap(),
+            client_trace,
         };
         let app = gateway::app_with_limits(config, limits, deadline).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -236,16 +260,14 @@ impl Answered {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// Trace and span id of the `traceresponse` header.
+    /// Trace and span id of the `traceresponse` header, which says that the span was recorded.
     pub(crate) fn trace(&self) -> (String, String) {
         let value = self
             .header("traceresponse")
             .expect("a traceresponse header");
-        let parts: Vec<_> = value.split('-').collect();
-        let ["00", trace, span, "01"] = parts[..] else {
-            panic!("not a traceresponse: {value}");
-        };
-        (trace.to_owned(), span.to_owned())
+        let span = parse_traceparent(value).expect("a traceresponse");
+        assert!(span.is_sampled(), "{value}");
+        (span.trace_id().to_string(), span.span_id().to_string())
     }
 
     /// Asserts an error that says `message`, and its trace in header and body alike.

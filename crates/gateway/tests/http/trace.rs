@@ -34,7 +34,7 @@ async fn an_order_is_one_trace_and_the_client_learns_which() {
     assert_eq!(trace, server.span_context.trace_id().to_string());
     assert_eq!(span, server.span_context.span_id().to_string());
     let context = client.span_context;
-    let sent = format!("00-{}-{}-01", context.trace_id(), context.span_id());
+    let sent = format!("00-{}-{}-03", context.trace_id(), context.span_id());
     assert_eq!(upstream.only().headers["traceparent"], sent);
 }
 
@@ -92,6 +92,33 @@ async fn the_callers_trace_goes_on_and_its_baggage_does_not() {
         !asked.headers.contains_key("baggage"),
         "{:?}",
         asked.headers
+    );
+}
+
+#[tokio::test]
+async fn the_callers_trace_becomes_a_link_where_that_is_configured() {
+    let upstream = Upstream::answering(json(200, "[]")).await;
+    let gateway = Gateway::linking(&upstream).await;
+    let theirs = "0af7651916cd43dd8448eb211c80319c";
+    let traceparent = format!("00-{theirs}-b7ad6b7169203331-01");
+    let headers = [
+        ("traceparent", traceparent.as_str()),
+        ("tracestate", "vendor=1"),
+    ];
+
+    let answer = gateway.send("GET /orders", &headers, "").await;
+    let [_client, server] = gateway.ended().await;
+    assert_ne!(answer.trace().0, theirs);
+    assert_eq!(server.parent_span_id.to_string(), "0000000000000000");
+    let [link] = &server.links.links[..] else {
+        panic!("not one link: {server:#?}");
+    };
+    assert_eq!(link.span_context.trace_id().to_string(), theirs);
+    assert_eq!(link.span_context.span_id().to_string(), "b7ad6b7169203331");
+    let tracestate = upstream.only().headers.get("tracestate").cloned();
+    assert_ne!(
+        tracestate.as_ref().map(|value| value.as_bytes()),
+        Some(&b"vendor=1"[..])
     );
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use orderflow::testing::Proxy;
 use reqwest::Client;
 use serde_json::{Value, json};
 use service::Faults;
@@ -43,6 +44,17 @@ pub(crate) fn new_order() -> String {
     domain::OrderId::generate().to_string()
 }
 
+fn options(url: &str) -> PoolOptions {
+    PoolOptions {
+        url: url.to_owned(),
+        schema: "inventory",
+        application_name: "inventory",
+        max_connections: 8,
+        acquire_timeout: Duration::from_secs(60),
+        statement_timeout: Duration::from_secs(60),
+    }
+}
+
 impl App {
     pub(crate) async fn start() -> Self {
         Self::with_faults(NO_FAULTS).await
@@ -59,20 +71,37 @@ impl App {
         Self::serving(NOWHERE, None, NO_FAULTS).await
     }
 
-    async fn serving(postgres_url: &str, owner: Option<PgPool>, faults: Faults) -> Self {
-        let spans = Spans::capture(&["order.id"]);
+    /// With a database that can be frozen, two connections to it, and a statement timeout of half a second.
+    pub(crate) async fn behind_proxy() -> (Self, Proxy) {
+        let database = orderflow::testing::database().await;
+        let owner = PgPool::connect_lazy(&database.admin_url()).unwrap();
+        let proxy = Proxy::before(database.socket()).await.unwrap();
         let options = PoolOptions {
-            url: postgres_url.to_owned(),
-            schema: "inventory",
-            application_name: "inventory",
-            max_connections: 8,
+            max_connections: 2,
+            statement_timeout: Duration::from_millis(500),
+            ..options(&database.url_through(&proxy, "inventory"))
+        };
+        (
+            Self::with_options(&options, Some(owner), NO_FAULTS).await,
+            proxy,
+        )
+    }
+
+    async fn serving(postgres_url: &str, owner: Option<PgPool>, faults: Faults) -> Self {
+        let options = PoolOptions {
             // A busy machine decides no test: what is there is waited for.
             acquire_timeout: match owner {
                 Some(_) => Duration::from_secs(60),
                 None => Duration::from_millis(100),
             },
+            ..options(postgres_url)
         };
-        let pool = Database::connect(&options).unwrap();
+        Self::with_options(&options, owner, faults).await
+    }
+
+    async fn with_options(options: &PoolOptions, owner: Option<PgPool>, faults: Faults) -> Self {
+        let spans = Spans::capture(&["order.id"]);
+        let pool = Database::connect(options).unwrap();
         let state = inventory::AppState {
             database: pool.clone(),
         };
@@ -135,7 +164,7 @@ impl App {
     }
 
     /// The database, past the service and with every right.
-    fn owner(&self) -> &PgPool {
+    pub(crate) fn owner(&self) -> &PgPool {
         self.owner.as_ref().unwrap()
     }
 }

@@ -6,6 +6,7 @@ mod app;
 mod bad_input;
 mod concurrency;
 mod faults;
+mod frozen;
 mod release;
 mod reserve;
 mod stock;

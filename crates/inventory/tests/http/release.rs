@@ -40,7 +40,11 @@ async fn what_was_released_is_not_reserved_again() {
 
     let (status, body) = app.reserve("ITEM-010", &order, 7).await;
 
-    assert_eq!(status, 409, "{body}");
+    assert_eq!(
+        (status, &body["code"]),
+        (409, &json!("not_enough")),
+        "{body}"
+    );
     assert_eq!(app.levels("ITEM-010").await, (25, 0));
 }
 

@@ -23,8 +23,8 @@ async fn the_last_one_can_be_had_and_one_more_cannot() {
     assert_eq!((all, &body["available"]), (200, &json!(0)));
 
     let (one_more, body) = app.reserve("ITEM-010", &new_order(), 1).await;
-    assert_eq!(one_more, 409, "{body}");
-    assert!(body["error"].is_string(), "{body}");
+    let error = json!({"error": "there is not enough of this item", "code": "not_enough"});
+    assert_eq!((one_more, body), (409, error));
     assert_eq!(app.levels("ITEM-010").await, (0, 25));
 }
 
@@ -98,7 +98,8 @@ async fn an_unknown_item_leaves_no_row() {
 
     for _ in 0..2 {
         let (status, body) = app.reserve("NOPE", &new_order(), 1).await;
-        assert_eq!(status, 404, "{body}");
+        let error = json!({"error": "there is no such item", "code": "unknown_item"});
+        assert_eq!((status, body), (404, error));
     }
     assert!(app.reservations().await.is_empty());
 }

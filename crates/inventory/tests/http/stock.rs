@@ -67,3 +67,36 @@ async fn without_its_database_it_is_alive_but_not_ready() {
     let body: serde_json::Value = answer.json().await.unwrap();
     assert!(body["error"].is_string(), "{body}");
 }
+
+/// Every connection of the pool is in use, and stays so. Health checks have one of their own.
+#[tokio::test]
+async fn health_checks_answer_under_full_load() {
+    let app = App::start().await;
+    let mut lock = app.owner().begin().await.unwrap();
+    let text = "LOCK TABLE inventory.items IN ACCESS EXCLUSIVE MODE";
+    sqlx::query(text).execute(&mut *lock).await.unwrap();
+    let waiting: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(app.http.get(app.url("/stock")).send()))
+        .collect();
+    let pool_is_used_up = async {
+        let query = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sqlx::query_scalar::<_, i64>(query)
+            .fetch_one(app.owner())
+            .await
+            .unwrap()
+            < 8
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(60);
+    tokio::time::timeout(limit, pool_is_used_up).await.unwrap();
+
+    assert_eq!(app.get("/readyz").await.0, 200);
+    assert_eq!(app.get("/healthz").await.0, 200);
+    lock.rollback().await.unwrap();
+    for answer in waiting {
+        assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+    }
+}

@@ -32,6 +32,14 @@ pub(crate) struct Yours;
 impl ClientContext for Yours {}
 impl ConsumerContext for Yours {}
 
+/// Sets the global propagators; every test sets the same.
+pub(crate) fn set_propagators() {
+    global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
+        Box::new(TraceContextPropagator::new()),
+        Box::new(BaggagePropagator::new()),
+    ]));
+}
+
 /// A cluster with one topic, a tracer provider of this test alone, and what it exported.
 pub(crate) struct Kafka {
     pub(crate) cluster: MockCluster<'static, DefaultProducerContext>,
@@ -42,10 +50,7 @@ pub(crate) struct Kafka {
 
 impl Kafka {
     pub(crate) fn with_topic(topic: &'static str) -> Self {
-        global::set_text_map_propagator(TextMapCompositePropagator::new(vec![
-            Box::new(TraceContextPropagator::new()),
-            Box::new(BaggagePropagator::new()),
-        ]));
+        set_propagators();
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic(topic, 1, 1).unwrap();
         let exported = InMemorySpanExporter::default();

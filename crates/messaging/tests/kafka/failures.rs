@@ -1,6 +1,6 @@
 //! Sends and handlers that fail, are cancelled, or panic.
 
-use std::{convert::Infallible, future::pending, time::Duration};
+use std::{convert::Infallible, future::pending};
 
 use futures_util::FutureExt;
 use messaging::{FutureRecord, Producer, SendSpan};
@@ -178,6 +178,4 @@ fn errors_say_whether_to_try_again() {
         (none.error_type().as_str(), none.is_retriable()),
         ("_OTHER", false)
     );
-    // Time passes only for what a test waits for.
-    assert!(LIMIT > Duration::ZERO);
 }

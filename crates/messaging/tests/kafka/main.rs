@@ -7,4 +7,5 @@ mod common;
 mod context;
 mod failures;
 mod options;
+mod properties;
 mod spans;

@@ -173,25 +173,25 @@ async fn orders_that_are_no_orders() {
             JSON,
             with("/items/1/quantity", json!(0)),
             422,
-            "items[1].quantity: must be 1 to 10000",
+            "items[1].quantity: must be 1 to 1000",
         ),
         (
             JSON,
             with("/items/1/quantity", json!(-1)),
             422,
-            "items[1].quantity: must be 1 to 10000",
+            "items[1].quantity: must be 1 to 1000",
         ),
         (
             JSON,
             with("/items/1/quantity", json!(10_001)),
             422,
-            "items[1].quantity: must be 1 to 10000",
+            "items[1].quantity: must be 1 to 1000",
         ),
         (
             JSON,
             with("/items/1/quantity", json!(i64::MAX)),
             422,
-            "items[1].quantity: must be 1 to 10000",
+            "items[1].quantity: must be 1 to 1000",
         ),
         (
             JSON,
@@ -324,12 +324,12 @@ async fn wishes_that_are_no_statuses() {
 async fn lists_that_can_not_be() {
     let app = App::start().await;
     app.place().await;
-    let limit = "limit: must be 1 to 1000";
+    let limit = "limit: must be 1 to 100";
     let before = "before: must be the id of an order";
 
     for (query, expected) in [
         ("limit=0", limit),
-        ("limit=1001", limit),
+        ("limit=101", limit),
         ("limit=-1", limit),
         ("limit=", limit),
         ("limit=ten", limit),

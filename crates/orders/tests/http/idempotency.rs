@@ -142,3 +142,24 @@ async fn an_expired_key_places_a_new_order() {
     assert_eq!(status, 201);
     assert_ne!(first["id"], second["id"]);
 }
+
+/// The limit on lock waits is for the claim. If it lasted, an insert that waits a little longer for a lock would fail.
+#[tokio::test]
+async fn the_limit_on_lock_waits_ends_with_the_claim() {
+    let app = App::start().await;
+    app.execute(
+        "CREATE TABLE orders.seen (lock_timeout text);
+         CREATE FUNCTION orders.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+         BEGIN
+             INSERT INTO orders.seen VALUES (current_setting('lock_timeout'));
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER note BEFORE INSERT ON orders.orders
+             FOR EACH ROW EXECUTE FUNCTION orders.note();",
+    )
+    .await;
+    assert_eq!(post(&app, "key", &new_order()).await.status(), 201);
+    let seen = sqlx::query_scalar("SELECT lock_timeout FROM orders.seen");
+    let seen: Vec<String> = seen.fetch_all(app.sql()).await.unwrap();
+    assert_eq!(seen, ["0"]);
+}

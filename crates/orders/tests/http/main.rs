@@ -8,6 +8,7 @@ mod idempotency;
 mod list;
 mod place;
 mod program;
+mod properties;
 mod publish;
 mod start;
 mod status;

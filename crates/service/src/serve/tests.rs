@@ -15,19 +15,20 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n";
 /// Long enough for anything that happens at all, and shorter than hyper's own bound on the headers.
 const LIMIT: Duration = Duration::from_secs(20);
 
-struct Server {
+struct Running {
     address: SocketAddr,
     shutdown: CancellationToken,
     served: JoinHandle<io::Result<()>>,
 }
 
-async fn start(bounds: Bounds) -> Server {
+async fn start(bounds: Bounds) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let app = Router::new().route("/", get("hello"));
+    let hello = || get(async || "hello");
+    let app = Router::new().route("/", hello()).route("/healthz", hello());
     let served = tokio::spawn(serve_within(bounds, listener, app, shutdown.clone()));
-    Server {
+    Running {
         address,
         shutdown,
         served,
@@ -69,6 +70,7 @@ async fn a_client_that_never_says_what_it_wants_is_let_go() {
 async fn one_connection_too_many_waits_until_another_ends() {
     let bounds = Bounds {
         connections: 1,
+        reserved: 0,
         ..BOUNDS
     };
     let server = start(bounds).await;
@@ -86,9 +88,57 @@ async fn one_connection_too_many_waits_until_another_ends() {
 }
 
 #[tokio::test]
+async fn without_a_place_only_a_health_check_is_answered() {
+    let bounds = Bounds {
+        connections: 1,
+        reserved: 1,
+        ..BOUNDS
+    };
+    let server = start(bounds).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    ask(&mut first).await;
+    is_answered(&mut first).await;
+
+    for (path, status) in [("/", "503"), ("/healthz", "200"), ("/orders", "503")] {
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        // One answer, and the connection is closed.
+        let mut answer = String::new();
+        let read = connection.read_to_string(&mut answer);
+        timeout(LIMIT, read).await.unwrap().unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{path}: {answer}"
+        );
+    }
+    ask(&mut first).await;
+    is_answered(&mut first).await;
+}
+
+#[tokio::test]
+async fn headers_have_sixteen_kibibytes_at_most() {
+    let server = start(BOUNDS).await;
+    for (length, status) in [(15 * 1024, "200"), (17 * 1024, "431")] {
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        let filler = "x".repeat(length);
+        let request = format!("GET / HTTP/1.1\r\nconnection: close\r\nx: {filler}\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        timeout(LIMIT, connection.read_exact(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert_eq!(answer, format!("HTTP/1.1 {status}"), "{length}");
+    }
+}
+
+#[tokio::test]
 async fn a_full_server_ends_when_it_is_asked_to() {
     let bounds = Bounds {
         connections: 1,
+        reserved: 0,
         drain: FOR_EVER,
         ..BOUNDS
     };
@@ -111,6 +161,7 @@ async fn a_full_server_ends_when_it_is_asked_to() {
 async fn a_connection_that_was_not_taken_yet_is_answered_at_the_end() {
     let bounds = Bounds {
         connections: 1,
+        reserved: 0,
         grace: FOR_EVER,
         ..BOUNDS
     };

@@ -82,6 +82,7 @@ async fn a_database_that_is_away_is_a_no() {
         application_name: "test",
         max_connections: 1,
         acquire_timeout: Duration::from_millis(50),
+        statement_timeout: Duration::from_secs(1),
     });
     let server = Server::start(service::app(Router::new(), database.unwrap())).await;
     let answered = answer(server.get("/readyz")).await;

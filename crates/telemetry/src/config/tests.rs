@@ -7,6 +7,11 @@ fn parse(variables: &[(&str, &str)]) -> Config {
     })
 }
 
+const DEFAULT_BATCHING: Batching = Batching {
+    delay: Duration::from_millis(500),
+    timeout: Duration::from_secs(30),
+};
+
 fn default() -> Config {
     Config {
         disabled: false,
@@ -15,7 +20,10 @@ fn default() -> Config {
         protocol: Protocol::HttpProtobuf,
         logs_protocol: Protocol::HttpProtobuf,
         propagators: vec![Propagator::TraceContext, Propagator::Baggage],
-        has_schedule_delay: false,
+        span_batching: DEFAULT_BATCHING,
+        log_batching: DEFAULT_BATCHING,
+        service_name: None,
+        resource_attributes: Vec::new(),
         log_filter: None,
         warnings: Vec::new(),
     }
@@ -23,7 +31,7 @@ fn default() -> Config {
 
 #[test]
 fn known_values_are_understood() {
-    let cases: [(&str, &str, Config); 18] = [
+    let cases: [(&str, &str, Config); 25] = [
         (
             "OTEL_SDK_DISABLED",
             "true",
@@ -128,10 +136,74 @@ fn known_values_are_understood() {
             "OTEL_BSP_SCHEDULE_DELAY",
             "5000",
             Config {
-                has_schedule_delay: true,
+                span_batching: Batching {
+                    delay: Duration::from_secs(5),
+                    ..DEFAULT_BATCHING
+                },
                 ..default()
             },
         ),
+        (
+            "OTEL_BSP_EXPORT_TIMEOUT",
+            "1000",
+            Config {
+                span_batching: Batching {
+                    timeout: Duration::from_secs(1),
+                    ..DEFAULT_BATCHING
+                },
+                ..default()
+            },
+        ),
+        (
+            "OTEL_BSP_EXPORT_TIMEOUT",
+            "0",
+            Config {
+                span_batching: Batching {
+                    timeout: Duration::MAX,
+                    ..DEFAULT_BATCHING
+                },
+                ..default()
+            },
+        ),
+        (
+            "OTEL_BLRP_SCHEDULE_DELAY",
+            "5000",
+            Config {
+                log_batching: Batching {
+                    delay: Duration::from_secs(5),
+                    ..DEFAULT_BATCHING
+                },
+                ..default()
+            },
+        ),
+        (
+            "OTEL_BLRP_EXPORT_TIMEOUT",
+            "1000",
+            Config {
+                log_batching: Batching {
+                    timeout: Duration::from_secs(1),
+                    ..DEFAULT_BATCHING
+                },
+                ..default()
+            },
+        ),
+        (
+            "OTEL_SERVICE_NAME",
+            "shop",
+            Config {
+                service_name: Some("shop".to_owned()),
+                ..default()
+            },
+        ),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "team=a%2Cb",
+            Config {
+                resource_attributes: vec![("team".to_owned(), "a,b".to_owned())],
+                ..default()
+            },
+        ),
+        ("OTEL_RESOURCE_ATTRIBUTES", ",", default()),
         (
             "RUST_LOG",
             "debug",
@@ -156,6 +228,11 @@ fn empty_means_unset() {
         "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
         "OTEL_PROPAGATORS",
         "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        "OTEL_BLRP_SCHEDULE_DELAY",
+        "OTEL_BLRP_EXPORT_TIMEOUT",
+        "OTEL_SERVICE_NAME",
+        "OTEL_RESOURCE_ATTRIBUTES",
         "RUST_LOG",
     ] {
         assert_eq!(parse(&[(name, "")]), default(), "{name}");
@@ -164,7 +241,7 @@ fn empty_means_unset() {
 }
 
 #[test]
-fn unknown_values_are_told_and_ignored() {
+fn an_unknown_value_is_named_in_a_warning_and_ignored() {
     let cases = [
         ("OTEL_SDK_DISABLED", "yes", "true, false"),
         ("OTEL_TRACES_EXPORTER", "zipkin", "otlp, console, none"),
@@ -184,6 +261,48 @@ fn unknown_values_are_told_and_ignored() {
         };
         assert_eq!(parse(&[(name, value)]), expected);
     }
+}
+
+#[test]
+fn each_unsupported_propagator_has_a_warning_and_the_others_count() {
+    let config = parse(&[("OTEL_PROPAGATORS", "b3,tracecontext,jaeger")]);
+    let warning = |name| {
+        format!(
+            "OTEL_PROPAGATORS: {name:?} is ignored, known values are tracecontext, baggage, none"
+        )
+    };
+    let expected = Config {
+        propagators: vec![Propagator::TraceContext],
+        warnings: vec![warning("b3"), warning("jaeger")],
+        ..default()
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn a_malformed_number_or_list_is_ignored_with_a_warning() {
+    for name in [
+        "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        "OTEL_BLRP_SCHEDULE_DELAY",
+        "OTEL_BLRP_EXPORT_TIMEOUT",
+    ] {
+        for value in ["-1", "1s", "0.5"] {
+            let expected = Config {
+                warnings: vec![format!(
+                    "{name}: {value:?} is ignored, it is not a whole number of milliseconds"
+                )],
+                ..default()
+            };
+            assert_eq!(parse(&[(name, value)]), expected);
+        }
+    }
+    let expected = Config {
+        warnings: vec!["OTEL_RESOURCE_ATTRIBUTES is ignored: entry 2 has no '='".to_owned()],
+        ..default()
+    };
+    let given = parse(&[("OTEL_RESOURCE_ATTRIBUTES", "a=1,b")]);
+    assert_eq!(given, expected);
 }
 
 #[test]

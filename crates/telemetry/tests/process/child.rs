@@ -1,4 +1,4 @@
-//! The process that is observed: it sets telemetry up, works a little, and shuts down.
+//! The child process: it sets telemetry up, makes some spans and log lines, and shuts down.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -11,10 +11,13 @@ use tokio::process::Command;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The span that the child is told to continue; its sampled flag is off.
+/// The `traceparent` that the child continues. Its sampled flag is off.
 pub(crate) const REMOTE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
-/// How long a child may take. Those that hang would hang for ten minutes.
+/// The `baggage` that the child continues. One member is malformed.
+pub(crate) const REMOTE_BAGGAGE: &str = "token=YWJj==,not for the log";
+
+/// How long a child may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const SERVICE: Service = Service {
@@ -25,11 +28,12 @@ const SERVICE: Service = Service {
     trust_remote_sampling: false,
 };
 
-/// What came out of a child.
+/// The result of a child.
 pub(crate) struct Output {
     pub(crate) success: bool,
+    /// Standard output.
     pub(crate) text: String,
-    /// The lines that are JSON.
+    /// The lines of standard output that are JSON.
     pub(crate) lines: Vec<Value>,
 }
 
@@ -43,13 +47,14 @@ impl Output {
     }
 }
 
-/// Runs the child with these variables and no other `OTEL_*`.
+/// Runs the child with these variables and no other `OTEL_*` variables. Two variables are the child's own:
+/// `SPANS` is a number of additional spans, `PAUSE_MS` a pause before the last span and log line.
 pub(crate) async fn run(variables: &[(&str, &str)]) -> Output {
     let executable = std::env::current_exe().expect("this test has an executable");
     let mut command = Command::new(executable);
     command.args([
         "--exact",
-        "child::works_a_little",
+        "child::sets_up_works_and_shuts_down",
         "--ignored",
         "--nocapture",
     ]);
@@ -62,7 +67,7 @@ pub(crate) async fn run(variables: &[(&str, &str)]) -> Output {
     command.stderr(Stdio::inherit()).kill_on_drop(true);
     let output = tokio::time::timeout(LIMIT, command.output())
         .await
-        .expect("the child does not come to an end")
+        .expect("the child ends in time")
         .expect("the child runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     Output {
@@ -72,7 +77,7 @@ pub(crate) async fn run(variables: &[(&str, &str)]) -> Output {
     }
 }
 
-/// The test runner's own words may stand before a line.
+/// The test runner may print something before a line.
 fn json(text: &str) -> Vec<Value> {
     text.lines()
         .filter_map(|line| serde_json::from_str(&line[line.find('{')?..]).ok())
@@ -81,7 +86,7 @@ fn json(text: &str) -> Vec<Value> {
 
 #[test]
 #[ignore = "the child that the other tests run"]
-fn works_a_little() {
+fn sets_up_works_and_shuts_down() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -93,9 +98,11 @@ fn works_a_little() {
     });
 }
 
-/// A span that continues the remote one, log lines in it and outside of it, and `SPANS` more spans.
+/// Makes a span that continues the remote one, log lines inside and outside of it, and more spans.
 async fn work() {
-    let incoming = HashMap::from([("traceparent".to_owned(), REMOTE.to_owned())]);
+    let incoming = [("traceparent", REMOTE), ("baggage", REMOTE_BAGGAGE)];
+    let incoming = incoming.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let incoming = HashMap::from(incoming);
     let span = tracing::info_span!("work", otel.kind = "server");
     span.set_parent(global::get_text_map_propagator(|propagator| {
         propagator.extract(&incoming)
@@ -106,14 +113,27 @@ async fn work() {
         tracing::error!(answer = 42, ratio = 0.5, done = true, "inside");
         let mut outgoing = HashMap::new();
         global::get_text_map_propagator(|propagator| propagator.inject(&mut outgoing));
-        tracing::info!(traceparent = outgoing.get("traceparent"), "calling");
+        tracing::info!(
+            traceparent = outgoing.get("traceparent"),
+            tracestate = outgoing.get("tracestate"),
+            baggage = outgoing.get("baggage"),
+            "calling"
+        );
     };
     let inside = telemetry::context::with_baggage("order.id", "o-1", inside);
     inside.instrument(span).await;
-    tracing::info!("outside");
 
-    let spans = std::env::var("SPANS").map_or(0, |spans| spans.parse().expect("a number"));
-    for _ in 0..spans {
+    for _ in 0..number("SPANS") {
         tracing::info_span!("one of many").in_scope(|| {});
     }
+    let pause = number("PAUSE_MS");
+    if pause > 0 {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        tracing::info_span!("after the pause").in_scope(|| {});
+    }
+    tracing::info!("outside");
+}
+
+fn number(variable: &str) -> u64 {
+    std::env::var(variable).map_or(0, |value| value.parse().expect("a number"))
 }

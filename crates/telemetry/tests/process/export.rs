@@ -1,4 +1,4 @@
-//! Spans that arrive, by every protocol and under every variable that has to work.
+//! Spans and log lines that are exported, by each protocol and under each variable.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, span::SpanKind};
 
-use crate::child::{REMOTE, run};
+use crate::child::{REMOTE, REMOTE_BAGGAGE, run};
 use crate::receiver::Receiver;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -27,7 +27,7 @@ async fn spans_arrive_over_grpc_and_http() {
             ("OTEL_SERVICE_NAME", "renamed"),
             (
                 "OTEL_RESOURCE_ATTRIBUTES",
-                "deployment.environment.name=test,team=red",
+                "deployment.environment.name=staging%3Deu,team=caf%C3%A9%2C%20Z%C3%BCrich",
             ),
             ("SPANS", "2000"),
         ])
@@ -82,15 +82,15 @@ fn assert_resource(resource: &ResourceSpans) {
         ("service.name", "renamed"),
         ("service.namespace", "family"),
         ("service.version", "1.2.3"),
-        ("deployment.environment.name", "test"),
-        ("team", "red"),
+        ("deployment.environment.name", "staging=eu"),
+        ("team", "café, Zürich"),
         ("telemetry.sdk.name", "opentelemetry"),
         ("telemetry.sdk.language", "rust"),
     ]);
     assert_eq!(found, expected);
 }
 
-/// Baggage shows on spans that are started under it, and on no others.
+/// A span has the baggage entry as an attribute if it was started under the entry.
 fn assert_step(resource: &ResourceSpans) {
     let step = spans(resource)
         .find(|span| span.name == "step")
@@ -101,7 +101,7 @@ fn assert_step(resource: &ResourceSpans) {
     assert_eq!(attribute.key, "order.id");
 }
 
-/// The child's remote parent was not sampled. Its trace is continued, its flag is not obeyed.
+/// The child's remote parent is not sampled. The trace is continued, but the flag is ignored.
 fn assert_work(resource: &ResourceSpans) {
     let work = spans(resource)
         .find(|span| span.name == "work")
@@ -111,11 +111,11 @@ fn assert_work(resource: &ResourceSpans) {
     assert_eq!(hex(&work.parent_span_id), REMOTE[36..52]);
     assert!(
         work.attributes.is_empty(),
-        "nothing is added by itself: {work:?}"
+        "no attribute is added by default: {work:?}"
     );
-    assert!(work.events.is_empty(), "log lines stay log lines");
+    assert!(work.events.is_empty(), "log lines are not copied to spans");
     let status = work.status.as_ref().map_or(0, |status| status.code);
-    assert_eq!(status, 0, "an error that is logged does not fail the span");
+    assert_eq!(status, 0, "a logged error does not change the status");
 }
 
 fn spans(resource: &ResourceSpans) -> impl Iterator<Item = &Span> {
@@ -126,7 +126,7 @@ fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The same lines as on standard output, with the ids of the span they were written in.
+/// The exported lines are the printed ones, with the same ids.
 #[tokio::test]
 async fn log_lines_arrive_with_their_span() {
     let receiver = Receiver::default();
@@ -193,7 +193,7 @@ async fn batches_are_compressed_on_request() {
 }
 
 #[tokio::test]
-async fn what_is_not_to_be_exported_is_not() {
+async fn nothing_is_exported_where_exporting_is_off() {
     let cases = [
         ("OTEL_SDK_DISABLED", "true"),
         ("OTEL_TRACES_EXPORTER", "none"),
@@ -219,10 +219,44 @@ async fn the_console_exporter_prints_spans() {
     assert_eq!(names.count(), 1, "{}", output.text);
 }
 
+/// With a delay of ten minutes all items are exported together at shutdown. With our default of 500 ms the
+/// first items would be exported during the child's pause.
 #[tokio::test]
-async fn context_is_handed_on_whatever_becomes_of_the_spans() {
+async fn the_schedule_delay_is_taken_from_the_environment() {
+    for variable in ["OTEL_BSP_SCHEDULE_DELAY", "OTEL_BLRP_SCHEDULE_DELAY"] {
+        let receiver = Receiver::default();
+        let endpoint = format!("http://{}", receiver.http().await);
+        let variables = [
+            (ENDPOINT, endpoint.as_str()),
+            (variable, "600000"),
+            ("PAUSE_MS", "1000"),
+        ];
+        let output = run(&variables).await;
+        assert!(output.success, "{}", output.text);
+        let exports = match variable {
+            "OTEL_BSP_SCHEDULE_DELAY" => receiver.arrivals().len(),
+            _ => receiver.log_batches().len(),
+        };
+        assert_eq!(exports, 1, "{variable}");
+    }
+}
+
+/// `init` installs the propagators of this crate: a value keeps its `=`, a malformed member is dropped
+/// without a word in the log, and no empty `tracestate` is sent.
+#[tokio::test]
+async fn baggage_is_passed_on_and_not_logged() {
+    let output = run(&[("OTEL_TRACES_EXPORTER", "none"), ("RUST_LOG", "trace")]).await;
+    let fields = &output.with_message("calling")[0]["fields"];
+    assert_eq!(fields["baggage"], "order.id=o-1,token=YWJj==");
+    assert_eq!(fields["tracestate"], serde_json::Value::Null);
+    let malformed = REMOTE_BAGGAGE.split(',').next_back().expect("a member");
+    assert!(!output.text.contains(malformed), "{}", output.text);
+}
+
+#[tokio::test]
+async fn context_is_passed_on_whether_spans_are_exported_or_not() {
     let cases = [
-        // A span of our own stands between, sampled by our own decision.
+        // With a span of our own in between, whose sampling is our own decision.
         (
             ("OTEL_TRACES_EXPORTER", "none"),
             Some((&REMOTE[..36], "-01")),
@@ -231,18 +265,18 @@ async fn context_is_handed_on_whatever_becomes_of_the_spans() {
             ("OTEL_TRACES_SAMPLER", "always_off"),
             Some((&REMOTE[..36], "-00")),
         ),
-        // No span of ours: what came in goes out.
+        // Without a span of our own, the incoming context is passed on unchanged.
         (("OTEL_SDK_DISABLED", "TRUE"), Some((REMOTE, REMOTE))),
         (("OTEL_PROPAGATORS", "none"), None),
         (("OTEL_PROPAGATORS", "baggage"), None),
     ];
-    for ((name, value), handed_on) in cases {
+    for ((name, value), passed_on) in cases {
         let without_export = ("OTEL_TRACES_EXPORTER", "none");
         let output = run(&[without_export, (name, value)]).await;
         let calling = output.with_message("calling");
         assert_eq!(calling.len(), 1, "{}", output.text);
         let traceparent = calling[0]["fields"]["traceparent"].as_str();
-        match handed_on {
+        match passed_on {
             None => assert_eq!(traceparent, None, "{name}={value}"),
             Some((start, end)) => {
                 let traceparent = traceparent.unwrap_or_default();

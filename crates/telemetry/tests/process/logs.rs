@@ -1,4 +1,4 @@
-//! Log lines, and what is said about variables.
+//! Printed log lines, and warnings about variables.
 
 use serde_json::json;
 
@@ -40,7 +40,7 @@ async fn a_line_names_its_trace_and_span() {
 }
 
 #[tokio::test]
-async fn the_filter_is_for_log_lines() {
+async fn rust_log_filters_log_lines() {
     let output = run(&[NO_EXPORT, ("RUST_LOG", "error")]).await;
     assert_eq!(output.with_message("inside").len(), 1);
     assert_eq!(output.lines.len(), 1, "{}", output.text);
@@ -53,7 +53,7 @@ async fn a_malformed_filter_is_refused() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_none_is_refused() {
+async fn a_malformed_endpoint_is_refused() {
     for protocol in ["grpc", "http/protobuf"] {
         let output = run(&[
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
@@ -65,7 +65,7 @@ async fn an_endpoint_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn an_unknown_value_is_told_and_ignored() {
+async fn an_unknown_value_is_named_in_a_warning_and_ignored() {
     let output = run(&[
         NO_EXPORT,
         ("OTEL_PROPAGATORS", "tracecontext,carrier-pigeon"),
@@ -82,7 +82,7 @@ async fn an_unknown_value_is_told_and_ignored() {
         .count();
     assert_eq!(
         of_the_sdk, 1,
-        "what the SDK says is printed too: {}",
+        "the SDK's warnings are printed too: {}",
         output.text
     );
 }

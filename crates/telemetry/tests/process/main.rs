@@ -1,8 +1,8 @@
-//! `init` as a service lives with it: a process of its own, configured by environment variables, exporting
-//! to a real OTLP receiver, or to one that is broken.
+//! Tests `init` in processes that are configured by environment variables, and that export to a real OTLP
+//! receiver, or to one that does not answer.
 //!
 //! The variables and the global subscriber belong to a process, so each case runs this test binary again
-//! as a child (see `child.rs`).
+//! as a child process (see `child.rs`).
 
 mod child;
 mod export;

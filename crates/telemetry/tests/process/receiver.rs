@@ -1,4 +1,4 @@
-//! OTLP receivers: one per protocol, and one that swallows everything.
+//! OTLP receivers: one per protocol, and one that never answers.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -22,14 +22,15 @@ use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::server::TcpIncoming;
 
-/// What has arrived, by whatever protocol.
+/// Keeps the exports that arrive, by any protocol.
 #[derive(Clone, Default)]
 pub(crate) struct Receiver {
     arrivals: Arc<Mutex<Vec<Arrival>>>,
-    log_lines: Arc<Mutex<Vec<LogRecord>>>,
+    /// One element per export.
+    log_batches: Arc<Mutex<Vec<Vec<LogRecord>>>>,
 }
 
-/// One export: its request headers and its spans.
+/// One export of spans.
 #[derive(Clone)]
 pub(crate) struct Arrival {
     pub(crate) headers: HeaderMap,
@@ -62,11 +63,13 @@ impl Receiver {
         self.arrivals.lock().expect("no test panicked here").clone()
     }
 
+    pub(crate) fn log_batches(&self) -> Vec<Vec<LogRecord>> {
+        let batches = self.log_batches.lock();
+        batches.expect("no test panicked here").clone()
+    }
+
     pub(crate) fn log_lines(&self) -> Vec<LogRecord> {
-        self.log_lines
-            .lock()
-            .expect("no test panicked here")
-            .clone()
+        self.log_batches().into_iter().flatten().collect()
     }
 
     fn take(&self, headers: HeaderMap, request: ExportTraceServiceRequest) {
@@ -85,8 +88,8 @@ async fn receive_logs(State(receiver): State<Receiver>, body: Bytes) {
     let request = ExportLogsServiceRequest::decode(body).expect("protobuf");
     let resources = request.resource_logs.into_iter();
     let scopes = resources.flat_map(|resource| resource.scope_logs);
-    let mut log_lines = receiver.log_lines.lock().expect("no test panicked here");
-    log_lines.extend(scopes.flat_map(|scope| scope.log_records));
+    let mut batches = receiver.log_batches.lock().expect("no test panicked here");
+    batches.push(scopes.flat_map(|scope| scope.log_records).collect());
 }
 
 #[tonic::async_trait]
@@ -101,7 +104,7 @@ impl TraceService for Receiver {
     }
 }
 
-/// Accepts every connection and never says a word.
+/// Accepts every connection and never answers.
 pub(crate) async fn black_hole() -> SocketAddr {
     let (listener, address) = listen().await;
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! CLIENT spans of a real reqwest client, and the trace that goes along.
+//! Tests the CLIENT spans of requests, and traces through several services.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn client_within(base: &str, timeout: Duration) -> Client {
 }
 
 #[tokio::test]
-async fn a_request_is_described_and_its_status_judged() {
+async fn a_request_has_a_span_with_its_status() {
     let cases = [
         ("GET", "GET", "GET", 200, false),
         ("POST", "POST", "POST", 201, false),
@@ -69,7 +69,7 @@ async fn a_request_is_described_and_its_status_judged() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_is_a_connect_error() {
+async fn a_refused_connection_is_a_connect_error() {
     let capture = capture();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -84,7 +84,7 @@ async fn a_service_that_is_not_there_is_a_connect_error() {
 }
 
 #[tokio::test]
-async fn a_service_that_does_not_answer_is_a_timeout() {
+async fn a_missing_response_is_a_timeout() {
     let capture = capture();
     let address = serve(Router::new().route("/carts", get(std::future::pending::<()>))).await;
     let client = client_within(&format!("http://{address}"), Duration::from_millis(50));
@@ -96,7 +96,7 @@ async fn a_service_that_does_not_answer_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_service_that_hangs_up_is_a_request_error() {
+async fn a_closed_connection_is_a_request_error() {
     let capture = capture();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -125,7 +125,7 @@ async fn credentials_in_the_address_are_sent_but_not_recorded() {
 }
 
 #[tokio::test]
-async fn a_trace_and_its_baggage_run_through_all_services() {
+async fn trace_and_baggage_pass_through_all_services() {
     let capture = capture();
     let traced = || from_fn(telemetry::http_server::trace_request);
     let stock = Router::new()
@@ -173,12 +173,12 @@ async fn a_trace_and_its_baggage_run_through_all_services() {
     assert_eq!(
         order_id(shop),
         None,
-        "the span was there before the entry was"
+        "the span started before the entry was added"
     );
     assert_eq!(attributes(shop)["shop.open"], true.into());
     assert!(
         !attributes(stock).contains_key("tier"),
-        "only what is named is copied"
+        "only named entries are copied"
     );
     let own = shop.span_context.span_id();
     assert_eq!(
@@ -188,7 +188,7 @@ async fn a_trace_and_its_baggage_run_through_all_services() {
 }
 
 #[tokio::test]
-async fn without_a_subscriber_requests_work_all_the_same() {
+async fn requests_work_without_a_subscriber() {
     let address = serve(
         Router::new()
             .route("/carts", get(|| async {}))
@@ -218,6 +218,6 @@ fn assert_failed(span: &SpanData, error_type: &'static str, message: &str) {
     );
     assert!(
         !description.contains("/carts"),
-        "the URL is an attribute already"
+        "the URL is recorded as an attribute"
     );
 }

@@ -1,6 +1,7 @@
-//! Spans as they are recorded: real requests over sockets, captured in the process that makes them.
+//! Tests which spans are recorded, with real requests over sockets.
 
 mod http_client;
+mod http_propagation;
 mod http_server;
 mod sql;
 mod support;

@@ -1,4 +1,4 @@
-//! Captured spans, and servers on free ports.
+//! Captures spans, and serves on free ports.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,14 +13,14 @@ pub(crate) fn capture() -> Spans {
     Spans::capture(&["order.id"])
 }
 
-/// The one span that there is.
+/// The only span.
 pub(crate) fn only(capture: &Spans) -> SpanData {
     let mut spans = capture.ended();
     assert_eq!(spans.len(), 1, "{spans:#?}");
     spans.remove(0)
 }
 
-/// What a span is expected to have; the values keep their types.
+/// Expected attributes. Values of different types are not equal.
 pub(crate) fn expected<const N: usize>(attributes: [(&str, Value); N]) -> BTreeMap<String, Value> {
     attributes
         .into_iter()

@@ -114,6 +114,7 @@ fn confirmed_with_key(item: &str, placed: &Placed) -> String {
     const WITH_KEY: &str = "
       orders CLIENT BEGIN
       orders CLIENT SELECT set_config
-      orders CLIENT INSERT orders.idempotency_keys";
+      orders CLIENT INSERT orders.idempotency_keys
+      orders CLIENT SELECT set_config";
     confirmed(item, placed).replacen(BEGIN, WITH_KEY, 1)
 }

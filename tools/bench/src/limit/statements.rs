@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn the_statements_are_those_of_the_services() {
         let orders = on_one_line(include_str!("../../../../crates/orders/src/store.rs"));
-        let outbox = on_one_line(include_str!("../../../../crates/outbox/src/lib.rs"));
-        let outbox = outbox.replace("{schema}", "orders");
+        let outbox = outbox::Outbox::in_schema("orders");
+        let outbox = format!("{}\"", on_one_line(outbox.insert_sql()));
         let inventory = on_one_line(include_str!("../../../../crates/inventory/src/store.rs"));
         let email = on_one_line(include_str!("../../../../crates/email/src/store.rs"));
         for (statement, original) in [
