@@ -9,6 +9,7 @@ use rdkafka::{
     message::{Headers, Message, OwnedMessage},
 };
 use serde_json::{Value, json};
+use sqlx::PgPool;
 
 use crate::app::{App, Kafka, kafka};
 
@@ -59,8 +60,10 @@ async fn an_order_does_not_wait_for_a_broker_that_is_away() {
     let post = app.ended("POST /orders").await;
     assert_eq!(post.status, Status::Unset);
     assert!(app.spans.named(SEND).is_empty());
+    app.until_it_relays().await;
     let asked = app.get("/readyz").await;
-    let details = json!({"database": "answers", "kafka": "has not answered yet"});
+    let details =
+        json!({"database": "answers", "kafka": "has not answered yet", "outbox": "active"});
     assert_eq!(asked, (200, json!({"ready": true, "details": details})));
 
     kafka.broker_up(1).unwrap();
@@ -69,6 +72,37 @@ async fn an_order_does_not_wait_for_a_broker_that_is_away() {
     let send = app.ended(SEND).await;
     assert_eq!(send.parent_span_id, post.span_context.span_id());
     assert_eq!(send.status, Status::Unset);
+}
+
+#[tokio::test]
+async fn readiness_says_what_the_relay_does() {
+    let app = App::start().await;
+    app.until_it_relays().await;
+    // As another replica: it waits for the relay's lock, and gets it when the relay's session ends.
+    let mut other = app.sql().acquire().await.unwrap();
+    let lock = sqlx::query("SELECT pg_advisory_lock(hashtextextended('orders.outbox', 0))");
+    let end_the_relay = async {
+        while terminate_relay(app.sql()).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let locked = async { tokio::join!(lock.execute(&mut *other), end_the_relay) };
+    let (locked, ()) = tokio::time::timeout(A_WHILE, locked).await.unwrap();
+    locked.unwrap();
+    app.until_ready_says("standby: another process relays")
+        .await;
+    other.close().await.unwrap();
+    app.until_it_relays().await;
+}
+
+/// Ends the session that holds the relay's lock, once another one waits for that. Returns how many were ended.
+async fn terminate_relay(database: &PgPool) -> i64 {
+    let terminate = "SELECT count(pg_terminate_backend(holder.pid))
+         FROM pg_locks AS holder JOIN pg_locks AS waiter USING (locktype, database, classid, objid)
+         WHERE locktype = 'advisory' AND holder.granted AND NOT waiter.granted
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let terminated = sqlx::query_scalar(terminate);
+    terminated.fetch_one(database).await.unwrap()
 }
 
 /// The first message of the topic.
