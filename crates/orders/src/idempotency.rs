@@ -21,8 +21,6 @@ use crate::store;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// How often to delete expired keys.
 const CLEAN_EVERY: Duration = Duration::from_secs(60);
-/// How long a delete may take. One that is cut off is repeated a minute later.
-const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client's key: 1 to 255 visible ASCII characters.
 #[derive(Clone, PartialEq, Eq)]
@@ -82,12 +80,10 @@ pub async fn forget_expired_keys(
 }
 
 async fn delete_expired_keys(database: &Database, lifetime: Duration) {
-    let delete = store::delete_keys(database, lifetime);
-    match tokio::time::timeout(DELETE_TIMEOUT, delete).await {
-        Ok(Ok(0)) => {}
-        Ok(Ok(count)) => info!(count, "idempotency keys have expired"),
-        Ok(Err(error)) => warn!(%error, "expired idempotency keys could not be deleted"),
-        Err(_) => warn!("expired idempotency keys were not deleted within {DELETE_TIMEOUT:?}"),
+    match store::delete_keys(database, lifetime).await {
+        Ok(0) => {}
+        Ok(count) => info!(count, "idempotency keys have expired"),
+        Err(error) => warn!(%error, "expired idempotency keys could not be deleted"),
     }
 }
 

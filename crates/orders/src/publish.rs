@@ -48,9 +48,7 @@ impl Publisher {
         database: Database,
         shutdown: CancellationToken,
     ) -> Result<(), outbox::Error> {
-        let mut config = self.kafka.clone();
-        // Messages wait for the broker without limit: one that times out would only be read from its row again.
-        config.set("message.timeout.ms", "0");
+        let config = producer_settings(&self.kafka);
         let spans = self.spans.clone();
         let make_producer = move || delivery::producer(&config, &spans);
         let options = database.pool().connect_options();
@@ -110,11 +108,41 @@ impl Publisher {
     }
 }
 
+/// Unless configured otherwise, a message waits for the broker without limit: one that times out would only be read from
+/// its row again, with one more failed `send` span in the order's trace.
+fn producer_settings(kafka: &ClientConfig) -> ClientConfig {
+    let mut config = kafka.clone();
+    let names = ["message.timeout.ms", "delivery.timeout.ms"];
+    if names.iter().all(|name| config.get(name).is_none()) {
+        config.set(names[0], "0");
+    }
+    config
+}
+
 impl std::fmt::Debug for Publisher {
     // Without the Kafka settings: one of them may be a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut publisher = f.debug_struct("Publisher");
         publisher.field("outbox", &self.outbox);
         publisher.finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configured_timeout_wins() {
+        for (name, expected) in [
+            ("client.id", Some("0")),
+            ("message.timeout.ms", Some("7")),
+            ("delivery.timeout.ms", None),
+        ] {
+            let mut kafka = ClientConfig::new();
+            kafka.set(name, "7");
+            let config = producer_settings(&kafka);
+            assert_eq!(config.get("message.timeout.ms"), expected, "{name}");
+        }
     }
 }

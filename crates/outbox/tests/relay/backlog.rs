@@ -68,13 +68,13 @@ async fn until_counted(setup: &Setup, session: i32) {
 #[tokio::test]
 async fn rows_that_were_sent_are_not_read_again_during_a_long_transaction() {
     let setup = Setup::new("long.transaction").await;
-    setup.append_many(5_000, "number", "number").await;
+    setup.append_many(100_000, "number", "number").await;
     let mut long = setup.admin.begin().await.unwrap();
     let isolation = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ";
     sqlx::query(isolation).execute(&mut *long).await.unwrap();
     let count = sqlx::query_scalar("SELECT count(*) FROM orders.outbox");
     let count: i64 = count.fetch_one(&mut *long).await.unwrap();
-    assert_eq!(count, 5_000);
+    assert_eq!(count, 100_000);
 
     let relay = setup.relay();
     setup.until_empty().await;
@@ -83,7 +83,7 @@ async fn rows_that_were_sent_are_not_read_again_during_a_long_transaction() {
         let now = index_reads(&setup).await;
         let (scans, entries) = (now.0 - before.0, now.1 - before.1);
         before = now;
-        // Up to 20 searches at once are those of polls, not of deletes. One that reads all is 5,000 entries.
+        // Up to 20 searches at once are those of polls, not of deletes. One that reads all is 100,000 entries.
         (1..20).contains(&scans) && entries < 1_000
     })
     .await;

@@ -1,5 +1,5 @@
 //! How fast the relay is, with a broker in this process and a PostgreSQL without fsync:
-//! `cargo test --release -p outbox --test relay -- --ignored --nocapture measure`.
+//! `cargo test --release -p outbox --test relay -- --ignored --nocapture --test-threads 1 measure`.
 
 use std::time::Instant;
 

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::prelude::*;
 
 /// Ends a test that would wait for ever.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
     let spans = InMemorySpanExporter::default();
