@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     future::Future,
     hash::RandomState,
     num::NonZeroUsize,
@@ -53,7 +54,6 @@ where
 }
 
 /// Consumes topics as a member of a consumer group.
-#[derive(Debug)]
 pub struct Consumer {
     config: ClientConfig,
     topics: Vec<String>,
@@ -64,7 +64,7 @@ pub struct Consumer {
 }
 
 /// Settings of a [`Consumer`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "build() makes the consumer"]
 pub struct ConsumerBuilder {
     config: ClientConfig,
@@ -228,5 +228,24 @@ impl Consumer {
             logged: HashMap::new(),
         };
         run.run(shutdown).await
+    }
+}
+
+// Without the librdkafka settings: one of them may be a password or a private key.
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut consumer = f.debug_struct("Consumer");
+        consumer
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ConsumerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut builder = f.debug_struct("ConsumerBuilder");
+        builder
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
     }
 }

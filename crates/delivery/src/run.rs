@@ -8,7 +8,7 @@
 //! [`Run::run`] is dropped, the set aborts all handlers, and the client leaves the group.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     hash::{BuildHasher, RandomState},
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
@@ -312,9 +312,9 @@ impl<H: Handler> Run<H> {
         let now = now();
         self.logged
             .retain(|_, at| now.saturating_duration_since(*at) < ERROR_AGAIN);
-        if !self.logged.contains_key(&line) {
-            warn!("{line}");
-            self.logged.insert(line, now);
+        if let Entry::Vacant(new) = self.logged.entry(line) {
+            warn!("{}", new.key());
+            new.insert(now);
         }
     }
 

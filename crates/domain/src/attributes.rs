@@ -1,4 +1,4 @@
-//! Names of the span attributes that `OrderFlow` adds to OpenTelemetry's conventions.
+//! Names of the span attributes that the services add to those of OpenTelemetry's conventions.
 
 /// The order's id. Every span of an order has it, and baggage of this name carries it between processes.
 pub const ORDER_ID: &str = "order.id";

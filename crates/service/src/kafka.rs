@@ -57,3 +57,50 @@ impl std::fmt::Debug for Settings {
         f.write_str("Settings(not shown)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, FromArgMatches, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        kafka: KafkaArgs,
+    }
+
+    fn parse(settings: &str) -> Result<Program, clap::Error> {
+        let arguments = [
+            "program",
+            "--kafka-brokers",
+            "a:1",
+            "--kafka-settings",
+            settings,
+        ];
+        let matches = Program::command().try_get_matches_from(arguments)?;
+        Program::from_arg_matches(&matches)
+    }
+
+    #[test]
+    fn further_settings_reach_librdkafka_and_replace_ours() {
+        let program = parse("security.protocol=SASL_SSL\nclient.id=mine\n").unwrap();
+        let config = program.kafka.client_config("orders");
+        for (name, value) in [
+            ("bootstrap.servers", "a:1"),
+            ("security.protocol", "SASL_SSL"),
+            ("client.id", "mine"),
+        ] {
+            assert_eq!(config.get(name), Some(value));
+        }
+    }
+
+    #[test]
+    fn no_setting_is_printed() {
+        let program = parse("sasl.password=secret").unwrap();
+        assert!(!format!("{program:?}").contains("secret"));
+        // `config::parse` hides the value that clap itself would quote; see `without_value`.
+        let parser = parse_settings("secret").map(drop).unwrap_err().to_string();
+        assert_eq!(parser, "line 1 is not name=value");
+    }
+}
