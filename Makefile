@@ -88,8 +88,7 @@ check-docs: prerequisites
 check-spelling:
 	scripts/tool.sh typos
 
-# The advisory database lies in a git repository and is left out, so that the check works, and says
-# the same, without the network.
+# Advisories are left out, since their database needs the network and changes daily: the weekly workflow checks them.
 .PHONY: check-dependencies
 check-dependencies:
 	scripts/tool.sh cargo-deny --locked check bans licenses sources
