@@ -1,4 +1,4 @@
-# What a person types and what CI runs; `make` alone lists it. Works with the make of macOS (3.81).
+# The commands for people and for CI; `make` alone lists them. Works with the make of macOS (3.81).
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -19,7 +19,7 @@ all-up: ## Start everything, in Docker if an engine answers; returns when all is
 	@way=$$(scripts/way.sh up) && $(MAKE) --no-print-directory $$way-up
 
 .PHONY: all-down
-all-down: ## Stop whatever was started, in whichever way; the data stays
+all-down: ## Stop everything, in Docker and without; the data stays
 	@ways=$$(scripts/way.sh down); [ -n "$$ways" ] || echo "Nothing is running."; \
 	for way in $$ways; do $(MAKE) --no-print-directory $$way-down || exit; done
 
@@ -51,20 +51,26 @@ test: prerequisites ## Run every test; nothing needs to be running
 	cargo test --locked --workspace
 
 .PHONY: test-chaos
-test-chaos: prerequisites ## Kill and duplicate at random for CHAOS_SECONDS (600), at CHAOS_RATE orders a second (50)
+test-chaos: prerequisites ## Kill processes and duplicate messages at random for CHAOS_SECONDS (600), at CHAOS_RATE orders a second (50)
 	cargo test --locked -p e2e --test e2e -- --ignored --nocapture chaos::
 
-# Short runs, of which the figures say little by themselves: docs/performance.md tells how those in it
-# were made.
+# How many seeds `make test-simulation` runs; `make test` runs 200. 5,000 take about 40 s.
+SEEDS ?= 5000
+
+.PHONY: test-simulation
+test-simulation: prerequisites ## Simulate the consumer with SEEDS (5000) seeds; a failure prints the seed and how to replay it
+	SEEDS=$(SEEDS) cargo test --locked -p delivery --lib simulation -- --nocapture
+
+# The runs are short, so their figures say little by themselves. docs/performance.md says how its figures were measured.
 .PHONY: bench
-bench: build ## Measure orders, tracing, messages and the machine itself, within three minutes
+bench: build ## Measure orders, tracing, messages and the machine itself; takes less than three minutes
 	@"$(LOCAL)/orderflow-bench" orders --binaries "$(LOCAL)" --clients 1,64 --rates 100 --seconds 2 --rounds 2
 	@"$(LOCAL)/orderflow-bench" overhead --binaries "$(LOCAL)" --seconds 2 --rounds 2
 	@"$(LOCAL)/orderflow-bench" messaging --seconds 1 --rounds 3
 	@"$(LOCAL)/orderflow-bench" limit --messages 1,1000 --seconds 1 --rounds 3
 
 .PHONY: check
-check: check-format check-clippy check-docs check-spelling check-dependencies check-scripts check-package check-ssl ## Everything short of the tests: format, lints, docs, spelling, dependencies
+check: check-format check-clippy check-docs check-spelling check-dependencies check-scripts check-package check-ssl ## Check everything but the tests: format, lints, docs, spelling, dependencies, scripts, package
 
 .PHONY: check-format
 check-format:
@@ -82,8 +88,7 @@ check-docs: prerequisites
 check-spelling:
 	scripts/tool.sh typos
 
-# The advisory database lies in a git repository and is left out, so that the check works, and says
-# the same, without the network.
+# Advisories are left out, since their database needs the network and changes daily: the weekly workflow checks them.
 .PHONY: check-dependencies
 check-dependencies:
 	scripts/tool.sh cargo-deny --locked check bans licenses sources
