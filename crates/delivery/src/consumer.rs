@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Failure, Membership, RetryPolicy,
-    core::{Core, Limits},
+    core::{CANCELLATION, Core, Limits},
     dead_letter,
     kafka::{self, Kafka},
     letters::Letters,
@@ -29,7 +29,7 @@ use crate::{
 /// How long a revoked partition waits for its handlers.
 const REVOKE: Duration = Duration::from_secs(5);
 /// What leaving the group gets of the time for the end.
-const LEAVE: Duration = Duration::from_secs(1);
+const LEAVE: Duration = Duration::from_millis(500);
 
 /// What to do with each message.
 ///
@@ -100,7 +100,8 @@ impl ConsumerBuilder {
         self
     }
 
-    /// How many bytes the messages in hand may have, at most. The default is 64 MiB. One larger message is taken alone.
+    /// How many bytes the messages in hand may have. The default is 64 MiB. At this bound no more messages are taken; the
+    /// last one may exceed it.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
@@ -153,7 +154,10 @@ impl ConsumerBuilder {
             DeadLetters::To(topic) => Some(Some(topic)),
         };
         let mut producer = settings::connection(&config);
-        producer.set("message.max.bytes", dead_letter::MAX_BYTES.to_string());
+        producer
+            .set("message.max.bytes", dead_letter::MAX_BYTES.to_string())
+            // A topic that does not exist is reported as that, before the message times out.
+            .set("topic.metadata.propagation.max.ms", "10000");
         let letters = topic.map(|topic| {
             let producer = settings::producer(&producer, &instrumentation)?;
             Ok::<_, Error>(Letters::new(producer, topic))
@@ -163,7 +167,7 @@ impl ConsumerBuilder {
             messages: 2 * self.concurrency.get(),
             bytes: self.max_bytes,
             revoke: REVOKE,
-            drain: self.shutdown_timeout.saturating_sub(LEAVE),
+            drain: self.shutdown_timeout.saturating_sub(CANCELLATION + LEAVE),
         };
         let has_letters = letters.is_some();
         let core = Core::new(limits, self.retries, has_letters, rand::random());

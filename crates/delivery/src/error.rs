@@ -30,9 +30,6 @@ pub enum Error {
         /// The broker's reason.
         code: RDKafkaErrorCode,
     },
-    /// The consumer's thread did not start, or ended early.
-    #[error("the consumer's thread: {0}")]
-    Thread(String),
 }
 
 impl Error {
@@ -50,7 +47,7 @@ impl Error {
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         match self {
-            Self::Setting { .. } | Self::Missing(_) | Self::Thread(_) => true,
+            Self::Setting { .. } | Self::Missing(_) => true,
             Self::Kafka(KafkaError::MessageConsumptionFatal(_)) => true,
             Self::Kafka(KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_)) => true,
             _ => self.code() == Some(RDKafkaErrorCode::Fatal),

@@ -9,7 +9,7 @@
 //!   at a time probes, with pauses from 0.2 s up to 30 s (`Retry-After` is honoured, up to 60 s); the next probe is
 //!   another message's turn.
 //! - A message that fails for the first time fails: its `process` span shows why. When it comes back it waits here, so
-//!   an outage costs it two `process` spans, however long the outage is.
+//!   an outage costs it two `process` spans at most, however long the outage is.
 //! - A message that fails alone, while others are answered, waits for itself only. After five such failures it is
 //!   refused for good: the dependency is not unavailable, it rejects this message.
 //!

@@ -57,11 +57,10 @@ fn end(letter: &Letter<'_>, result: Result<(), messaging::Error>) -> End {
     };
     let topic = letter.topic();
     warn!(topic, %error, "a dead letter was not written; it is retried");
-    if error.is_retriable() && error.code() != Some(RDKafkaErrorCode::MessageTimedOut) {
+    if error.is_retriable() {
         End::LetterFailed
     } else {
-        // Nobody but an operator can help: the topic is missing, or writing to it is forbidden. A missing topic shows as
-        // a timeout.
+        // Only an operator can help: the topic is missing, or writing to it is forbidden.
         End::LetterRefused(format!(
             "dead letters cannot be written to {topic}: {}",
             error.error_type()

@@ -40,7 +40,7 @@ pub use retries::{Backoff, RetryPolicy};
 /// again from each partition.
 const WINDOW: usize = 1_000;
 /// How long handlers may take to notice that they were cancelled, before their partition is released all the same.
-const CANCELLATION: Duration = Duration::from_secs(1);
+pub(crate) const CANCELLATION: Duration = Duration::from_millis(500);
 /// How long a partition with unread messages may stand still before it counts as stalled.
 const STALL: Duration = Duration::from_secs(30);
 /// The pauses between tries to write a dead letter.

@@ -1,4 +1,4 @@
-//! At least once, many at once, and none held up by another.
+//! At least once, many messages at once, those of one key in order.
 
 use std::{
     collections::BTreeSet,

@@ -161,7 +161,7 @@ impl Checks {
             .collect()
     }
 
-    /// What cannot be handled is never handled, and nothing else becomes a letter at once.
+    /// What cannot be handled was never handled.
     pub(super) fn at_the_end(&self, broker: &Broker) {
         for sent in broker.logs.values().flat_map(|log| &log.messages) {
             assert!(

@@ -39,6 +39,7 @@ pub(super) struct World {
     /// Who should own what.
     target: BTreeMap<Place, u32>,
     calm: bool,
+    only_hanging: bool,
     checks: Checks,
     history: Vec<String>,
 }
@@ -105,6 +106,7 @@ impl World {
             joined: 0,
             target: BTreeMap::new(),
             calm: false,
+            only_hanging: false,
             checks: Checks::new(),
             history: Vec::new(),
         };
@@ -149,8 +151,13 @@ impl World {
         std::mem::take(&mut self.history)
     }
 
-    /// Every member ends within its time, whatever its handlers do.
+    /// Every member ends within its time, also one whose handlers hang.
     fn stop_all(&mut self) {
+        // Messages whose handlers hang, until they are cancelled.
+        self.calm = false;
+        self.only_hanging = true;
+        (0..10).for_each(|_| self.send());
+        self.settle();
         let members: Vec<u32> = self.members.keys().copied().collect();
         members.into_iter().for_each(|member| self.stop(member));
         self.settle();
@@ -596,6 +603,7 @@ impl World {
             return failed(FailureClass::Permanent);
         }
         match self.random.random_range(0..100) {
+            _ if self.only_hanging => None,
             _ if self.calm => Some(End::Handled),
             0..4 => {
                 self.tell("a handler hangs");
