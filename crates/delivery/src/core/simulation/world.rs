@@ -44,6 +44,7 @@ pub(super) struct World {
     history: Vec<String>,
 }
 
+#[derive(Clone, Copy)]
 enum Event {
     Send,
     Fault,
