@@ -69,7 +69,7 @@ fn three_messages_must_fail_with_no_answer_between() {
 }
 
 #[test]
-fn one_message_probes_and_the_next_probe_is_anothers_turn() {
+fn one_message_probes_and_the_next_probe_is_made_by_another() {
     let mut driven = Driven::closed();
     let [a, b] = [(); 2].map(|()| driven.state.next_number());
     let Admission::Wait(Some(at)) = driven.state.admit(a, "a", driven.now) else {
