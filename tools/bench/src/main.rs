@@ -31,10 +31,12 @@ mod traces;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-// With it comes the services' allocator, so that a message is sent here as it is sent there.
-use service as _;
 
 use crate::report::Report;
+
+/// The services' allocator, so that a message costs here what it costs there.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Measures what the system does in a second, and what an order costs.
 #[derive(Debug, Parser)]
