@@ -27,7 +27,7 @@ pub(crate) enum Value {
     Int(i64),
     /// Any other number.
     Float(Float),
-    /// Bytes; also a text that was not UTF-8.
+    /// Bytes.
     Bytes(Box<[u8]>),
     /// An array or a map, as JSON.
     Json(Box<str>),

@@ -10,8 +10,6 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::utf8;
-
 /// Why a request could not be read.
 #[derive(Debug, Error)]
 pub(super) enum JsonError {
@@ -130,10 +128,7 @@ static ARRAY: Message = Message(&[("values", 1, Holds::Message(&ANY_VALUE))]);
 static LIST: Message = Message(&[("values", 1, Holds::Message(&KEY_VALUE))]);
 
 fn rewrite(body: &[u8], message: &Message) -> Result<Vec<u8>, JsonError> {
-    let json = match std::str::from_utf8(body) {
-        Ok(text) => serde_json::from_str(text)?,
-        Err(_) => serde_json::from_str(&utf8::escape(body))?,
-    };
+    let json = serde_json::from_slice(body)?;
     let mut protobuf = Vec::with_capacity(body.len() / 2);
     encode_message("the request", &json, message, &mut protobuf)?;
     Ok(protobuf)

@@ -7,7 +7,6 @@ mod convert;
 mod grpc;
 mod http;
 mod json;
-mod utf8;
 
 pub(crate) use convert::Batch;
 pub(crate) use grpc::router as grpc_router;

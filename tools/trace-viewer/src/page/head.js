@@ -26,7 +26,7 @@ export function drawHead(element, trace, lane, showFailure) {
         h('span', {}, 'Trace ', h('code', {}, id), copyButton(id, 'trace id')),
         h('span', {}, clock(trace.start)),
         h('span', {}, `${many(spans.length, 'span')}, ${many(Object.keys(lane).length, 'service')}`),
-        h('a', { href: `/api/traces/${id}?prettyPrint=true`, target: '_blank', rel: 'noopener' }, 'JSON'),
+        h('a', { href: `/api/traces/${id}`, target: '_blank', rel: 'noopener' }, 'JSON'),
         trace.linked_from.map(linkedFrom),
         errors > 0
           ? h('button', { type: 'button', class: 'errors', onclick: showFailure }, `${errors} failed: show`)

@@ -1,5 +1,6 @@
 //! One trace as it is held: what came, and what it costs.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -51,6 +52,16 @@ impl Trace {
     /// The services that something came from.
     pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
         self.resources.iter().map(|resource| &*resource.service)
+    }
+
+    /// The spans, each once: a sender that retries sends a batch again.
+    pub(crate) fn spans_once(&self) -> Vec<Arc<Span>> {
+        let mut seen = HashSet::with_capacity(self.spans.len());
+        let spans = self
+            .spans
+            .iter()
+            .filter(|span| seen.insert(Arc::clone(span)));
+        spans.cloned().collect()
     }
 
     pub(super) fn add_span(&mut self, mut span: Span) {

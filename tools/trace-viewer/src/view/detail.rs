@@ -120,8 +120,10 @@ struct SpanView<'a> {
 fn span<'a>(tree: &Tree, node: &'a Node, critical: &[(u64, u64)], resource: usize) -> SpanView<'a> {
     let span = &*node.span;
     SpanView {
-        id: node.id.to_string(),
-        parent: node.parent.map(|parent| tree.nodes[parent].id.to_string()),
+        id: span.id.to_string(),
+        parent: node
+            .parent
+            .map(|parent| tree.nodes[parent].span.id.to_string()),
         missing: node.missing.map(|id| id.to_string()),
         depth: node.depth,
         name: &span.name,

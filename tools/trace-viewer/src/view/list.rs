@@ -12,7 +12,6 @@ use super::messages::queue_time;
 use super::nanos;
 use super::tree::Tree;
 use super::verdict::{self, Verdict};
-use crate::jaeger::parse_trace_id;
 use crate::model::{Span, TraceId};
 use crate::store::{Counts, Store, Trace};
 
@@ -81,7 +80,7 @@ impl Word {
     fn parse(word: &str) -> Self {
         match word.split_once('=') {
             Some((key, value)) => Self::Tag(key.to_owned(), value.to_owned()),
-            None => Self::Text(word.to_owned(), parse_trace_id(word).ok().flatten()),
+            None => Self::Text(word.to_owned(), TraceId::from_hex(word)),
         }
     }
 

@@ -24,7 +24,7 @@ use axum::{Json, Router};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::jaeger::parse_trace_id;
+use crate::model::TraceId;
 use crate::store::Store;
 
 /// Everything under `/view`. Whoever listens for changes is let go when `stop` is cancelled.
@@ -53,11 +53,7 @@ async fn traces(State(store): State<Arc<Store>>, Query(filter): Query<list::Filt
 }
 
 async fn trace(State(store): State<Arc<Store>>, Path(id): Path<String>) -> Response {
-    let found = parse_trace_id(&id)
-        .ok()
-        .flatten()
-        .and_then(|id| store.trace(id));
-    match found {
+    match TraceId::from_hex(&id).and_then(|id| store.trace(id)) {
         Some(found) => Json(detail::render(&store, &found, now())).into_response(),
         None => not_held(&store, "no such trace is held"),
     }

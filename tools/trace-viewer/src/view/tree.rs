@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::jaeger::{Shown, adjusted};
 use crate::model::{Span, SpanId};
 use crate::store::Trace;
 
@@ -18,8 +17,6 @@ pub(super) struct Tree {
 /// One span and its place.
 pub(super) struct Node {
     pub(super) span: Arc<Span>,
-    /// Its id, which is not the span's own where two sides of a call shared one.
-    pub(super) id: SpanId,
     /// Its parent's place, earlier than its own.
     pub(super) parent: Option<usize>,
     /// The places of its children, all later than its own.
@@ -32,16 +29,16 @@ pub(super) struct Node {
 
 impl Tree {
     pub(super) fn new(trace: &Trace) -> Self {
-        let mut spans = adjusted(&trace.spans);
-        spans.sort_by_key(|shown| shown.span.start);
+        let mut spans = trace.spans_once();
+        spans.sort_by_key(|span| span.start);
         let mut place = HashMap::with_capacity(spans.len());
-        for (at, shown) in spans.iter().enumerate() {
-            place.entry(shown.id).or_insert(at);
+        for (at, span) in spans.iter().enumerate() {
+            place.entry(span.id).or_insert(at);
         }
         let mut children: Vec<Vec<usize>> = vec![Vec::new(); spans.len()];
         let mut tops = Vec::new();
-        for (at, shown) in spans.iter().enumerate() {
-            match shown.parent.map(|parent| place.get(&parent)) {
+        for (at, span) in spans.iter().enumerate() {
+            match span.parent.map(|parent| place.get(&parent)) {
                 Some(Some(parent)) if *parent != at => children[*parent].push(at),
                 _ => tops.push(at),
             }
@@ -91,7 +88,7 @@ impl Tree {
 }
 
 /// By start; but those that miss the same parent stand together.
-fn order_tops(tops: &mut [usize], spans: &[Shown], place: &HashMap<SpanId, usize>) {
+fn order_tops(tops: &mut [usize], spans: &[Arc<Span>], place: &HashMap<SpanId, usize>) {
     let missing = |at: &usize| {
         spans[*at]
             .parent
@@ -107,7 +104,7 @@ fn order_tops(tops: &mut [usize], spans: &[Shown], place: &HashMap<SpanId, usize
 }
 
 struct Planting {
-    spans: Vec<Shown>,
+    spans: Vec<Arc<Span>>,
     place: HashMap<SpanId, usize>,
     children: Vec<Vec<usize>>,
     new_place: HashMap<usize, usize>,
@@ -152,18 +149,16 @@ impl Planting {
     }
 
     fn node(&self, at: usize, parent: Option<usize>) -> Node {
-        let shown = &self.spans[at];
-        let missing = shown
+        let span = &self.spans[at];
+        let missing = span
             .parent
             .filter(|parent| !self.place.contains_key(parent));
         let depth = match parent {
             Some(parent) => self.nodes[parent].depth + 1,
             None => usize::from(missing.is_some()),
         };
-        let span = Arc::clone(&shown.span);
         Node {
-            span,
-            id: shown.id,
+            span: Arc::clone(span),
             parent,
             children: Vec::new(),
             depth,
