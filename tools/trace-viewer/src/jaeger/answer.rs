@@ -45,28 +45,28 @@ impl IntoResponse for ApiError {
             msg: self.message,
         };
         let envelope = envelope(None::<()>, 0, Some([problem]));
-        (self.status, envelope).into_response()
+        (self.status, Json(envelope)).into_response()
     }
 }
 
 /// Services or operations. Jaeger answers null when there are none, and its page relies on it.
-pub(super) fn names<T: Serialize>(names: impl IntoIterator<Item = T>) -> Response {
+pub(super) fn names<T: Serialize>(names: impl IntoIterator<Item = T>) -> impl Serialize {
     let names: Vec<T> = names.into_iter().collect();
     let total = names.len();
-    envelope((total > 0).then_some(names), total, None).into_response()
+    envelope((total > 0).then_some(names), total, None)
 }
 
 /// Traces or dependencies.
-pub(super) fn data(data: impl Serialize) -> Response {
-    envelope(data, 0, None).into_response()
+pub(super) fn data(data: impl Serialize) -> impl Serialize {
+    envelope(data, 0, None)
 }
 
-fn envelope<T>(data: T, total: usize, errors: Option<[Problem; 1]>) -> Json<Envelope<T>> {
-    Json(Envelope {
+fn envelope<T>(data: T, total: usize, errors: Option<[Problem; 1]>) -> Envelope<T> {
+    Envelope {
         data,
         total,
         limit: 0,
         offset: 0,
         errors,
-    })
+    }
 }

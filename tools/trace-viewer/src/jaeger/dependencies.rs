@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::answer::ApiError;
 use super::query::Params;
-use crate::store::{Store, Trace};
+use crate::app::App;
+use crate::store::Trace;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
@@ -51,12 +52,10 @@ pub(super) struct Dependency {
     call_count: usize,
 }
 
-pub(super) fn count(store: &Store, window: &Window) -> Vec<Dependency> {
+pub(super) fn count(app: &App, window: &Window) -> Vec<Dependency> {
     let mut calls: BTreeMap<(Box<str>, Box<str>), usize> = BTreeMap::new();
-    let traces = store.newest(usize::MAX, |trace| {
-        window.holds(trace).then(|| trace.clone())
-    });
-    for trace in traces {
+    for trace in app.store.newest().filter(|trace| window.holds(trace)) {
+        let _room = app.answers.room(trace.spans.len());
         let spans = trace.spans_once();
         let service = spans.iter().map(|span| (span.id, &span.resource.service));
         let service: HashMap<_, _> = service.collect();

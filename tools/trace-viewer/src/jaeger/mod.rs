@@ -28,16 +28,18 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{any, get};
+use serde::{Serialize, Serializer};
 
 use answer::ApiError;
 use query::{Params, TraceQuery};
 pub(crate) use tags::matches as tag_matches;
 
+use crate::app::App;
 use crate::model::TraceId;
 use crate::store::{Store, Trace};
 
 /// Everything under `/api`.
-pub(crate) fn router(store: Arc<Store>) -> Router {
+pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/api/services", get(services))
         .route("/api/services/{service}/operations", get(operations))
@@ -45,70 +47,96 @@ pub(crate) fn router(store: Arc<Store>) -> Router {
         .route("/api/traces/{id}", get(trace))
         .route("/api/dependencies", get(dependencies))
         .route("/api/{*rest}", any(not_found))
-        .with_state(store)
+        .with_state(app)
 }
 
-async fn services(State(store): State<Arc<Store>>) -> Response {
-    let services = of_every_trace(&store, |trace, services| {
-        services.extend(trace.services().map(Into::into));
-    });
-    answer::names(services)
+async fn services(State(app): State<App>) -> Response {
+    let services = move || {
+        of_every_trace(&app.store, |trace, services| {
+            services.extend(trace.services().map(Into::into));
+        })
+    };
+    app.answers
+        .clone()
+        .json(move || answer::names(services()))
+        .await
 }
 
-async fn operations(State(store): State<Arc<Store>>, Path(service): Path<String>) -> Response {
-    let operations = of_every_trace(&store, |trace, operations| {
-        let spans = trace.spans.iter();
-        let of_service = spans.filter(|span| *span.resource.service == service);
-        operations.extend(of_service.map(|span| span.name.clone()));
-    });
-    answer::names(operations)
+async fn operations(State(app): State<App>, Path(service): Path<String>) -> Response {
+    let operations = move || {
+        of_every_trace(&app.store, |trace, operations| {
+            let spans = trace.spans.iter();
+            let of_service = spans.filter(|span| *span.resource.service == service);
+            operations.extend(of_service.map(|span| span.name.clone()));
+        })
+    };
+    app.answers
+        .clone()
+        .json(move || answer::names(operations()))
+        .await
 }
 
 /// Names collected from all traces that are held. An index beside the traces would have to forget with them.
 fn of_every_trace(
     store: &Store,
-    mut add: impl FnMut(&Trace, &mut BTreeSet<Box<str>>),
+    add: impl Fn(&Trace, &mut BTreeSet<Box<str>>),
 ) -> BTreeSet<Box<str>> {
     let mut all = BTreeSet::new();
-    store.newest(usize::MAX, |trace| {
-        add(trace, &mut all);
-        None::<()>
-    });
+    store.newest().for_each(|trace| add(&trace, &mut all));
     all
 }
 
 async fn search(
-    State(store): State<Arc<Store>>,
+    State(app): State<App>,
     Query(params): Query<Params>,
 ) -> Result<Response, ApiError> {
-    let found = match TraceQuery::parse(&params)? {
-        TraceQuery::Ids(ids) => ids.into_iter().filter_map(|id| store.trace(id)).collect(),
-        TraceQuery::Search(search) => store.newest(search.limit, |trace| {
-            search.matches(trace).then(|| trace.clone())
-        }),
-    };
-    Ok(answer::data(
-        found.iter().map(trace::render).collect::<Vec<_>>(),
-    ))
+    let query = TraceQuery::parse(&params)?;
+    let answers = app.answers.clone();
+    let found = move || answer::data(Found { app, query });
+    Ok(answers.json(found).await)
 }
 
-async fn trace(
-    State(store): State<Arc<Store>>,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
+/// The traces that a query finds, each written before the next one is looked for.
+struct Found {
+    app: App,
+    query: TraceQuery,
+}
+
+impl Serialize for Found {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { app, query } = self;
+        let rendered = |trace: Arc<Trace>| trace::Rendered::new(&app.answers, trace);
+        match query {
+            TraceQuery::Ids(ids) => {
+                let found = ids.iter().filter_map(|id| app.store.trace(*id));
+                serializer.collect_seq(found.map(rendered))
+            }
+            TraceQuery::Search(search) => {
+                let found = app.store.newest().filter(|trace| search.matches(trace));
+                serializer.collect_seq(found.take(search.limit).map(rendered))
+            }
+        }
+    }
+}
+
+async fn trace(State(app): State<App>, Path(id): Path<String>) -> Result<Response, ApiError> {
     let id = TraceId::from_hex(&id)
         .ok_or_else(|| ApiError::bad_request(format!("{id:?} is not a trace id")))?;
-    let found = store.trace(id);
+    let found = app.store.trace(id);
     let found = found.ok_or(ApiError::new(StatusCode::NOT_FOUND, "trace not found"))?;
-    Ok(answer::data([trace::render(&found)]))
+    let answers = app.answers.clone();
+    let render = move || answer::data([trace::Rendered::new(&app.answers, found)]);
+    Ok(answers.json(render).await)
 }
 
 async fn dependencies(
-    State(store): State<Arc<Store>>,
+    State(app): State<App>,
     Query(params): Query<Params>,
 ) -> Result<Response, ApiError> {
     let window = dependencies::Window::parse(&params)?;
-    Ok(answer::data(dependencies::count(&store, &window)))
+    let answers = app.answers.clone();
+    let count = move || answer::data(dependencies::count(&app, &window));
+    Ok(answers.json(count).await)
 }
 
 async fn not_found() -> ApiError {

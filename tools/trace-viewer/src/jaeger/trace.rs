@@ -1,5 +1,6 @@
 //! A trace in Jaeger's JSON.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -7,56 +8,50 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::model::{Attribute, Event, Link, Resource, Span, StatusCode, TraceId, Value, find};
+use crate::answers::{Answers, Room, Seq};
+use crate::model::{Attribute, Event, Link, Resource, Span, StatusCode, Value, find};
 use crate::store::Trace;
 
-/// The whole trace.
-pub(super) fn render(trace: &Trace) -> impl Serialize + use<> {
-    let spans = trace.spans_once();
-    let mut processes: Vec<Arc<Resource>> = Vec::new();
-    let mut process_of = Vec::with_capacity(spans.len());
-    for span in &spans {
-        let known = processes
-            .iter()
-            .position(|known| Arc::ptr_eq(known, &span.resource));
-        process_of.push(known.unwrap_or(processes.len()));
-        if known.is_none() {
-            processes.push(Arc::clone(&span.resource));
-        }
-    }
-    RenderedTrace {
-        id: trace.id,
-        spans,
-        process_of,
-        processes,
+/// A whole trace, and the memory for writing it.
+pub(super) struct Rendered {
+    trace: Arc<Trace>,
+    _room: Room,
+}
+
+impl Rendered {
+    pub(super) fn new(answers: &Answers, trace: Arc<Trace>) -> Self {
+        let _room = answers.room(trace.spans.len());
+        Self { trace, _room }
     }
 }
 
-struct RenderedTrace {
-    id: TraceId,
-    spans: Vec<Arc<Span>>,
-    process_of: Vec<usize>,
-    /// A trace holds equal ones once, so identity is equality.
-    processes: Vec<Arc<Resource>>,
-}
-
-impl Serialize for RenderedTrace {
+impl Serialize for Rendered {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let spans = self.spans.iter().zip(&self.process_of);
-        let spans: Vec<_> = spans
-            .map(|(span, process)| jaeger_span(span, *process))
-            .collect();
+        let spans = self.trace.spans_once();
+        // A trace holds equal resources once, so identity is equality.
+        let mut processes: Vec<&Resource> = Vec::new();
+        let mut place: HashMap<*const Resource, usize> = HashMap::new();
+        for span in &spans {
+            place.entry(Arc::as_ptr(&span.resource)).or_insert_with(|| {
+                processes.push(&span.resource);
+                processes.len() - 1
+            });
+        }
+        let rendered = || {
+            let spans = spans.iter();
+            spans.map(|span| jaeger_span(span, place[&Arc::as_ptr(&span.resource)]))
+        };
         let mut map = serializer.serialize_map(Some(4))?;
-        map.serialize_entry("traceID", &self.id.to_string())?;
-        map.serialize_entry("spans", &spans)?;
-        map.serialize_entry("processes", &Processes(&self.processes))?;
+        map.serialize_entry("traceID", &self.trace.id.to_string())?;
+        map.serialize_entry("spans", &Seq(rendered))?;
+        map.serialize_entry("processes", &Processes(&processes))?;
         map.serialize_entry("warnings", &None::<()>)?;
         map.end()
     }
 }
 
 /// `p1`, `p2` and so on, in the order of their first use.
-struct Processes<'a>(&'a [Arc<Resource>]);
+struct Processes<'a>(&'a [&'a Resource]);
 
 impl Serialize for Processes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

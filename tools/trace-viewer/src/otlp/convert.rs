@@ -1,6 +1,6 @@
-//! From protobuf's structs to what is kept.
+//! From protobuf's structs to the model.
 //!
-//! A span that can't be kept is refused by itself, with the reason: the rest of its request is taken.
+//! A span that cannot be kept is rejected by itself, with a reason; the rest of its request is kept.
 
 use std::sync::Arc;
 
@@ -13,47 +13,40 @@ use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use opentelemetry_proto::tonic::trace::v1::{Span as ProtoSpan, Status as ProtoStatus, span};
 use serde_json::json;
 
+use super::Rejected;
 use crate::model::{
     Attribute, Event, Float, Kind, Link, LogLine, Resource, Scope, Span, SpanId, Status,
     StatusCode, TraceId, Value,
 };
 
-/// What of a request is kept, and what is not.
+/// The items of a request.
 #[derive(Debug)]
-pub(crate) struct Batch<T> {
-    /// What is kept.
-    pub(crate) items: Vec<T>,
-    /// How many are not.
-    pub(crate) rejected: i64,
-    /// Why the first of those is not.
-    pub(crate) reason: String,
+pub(super) struct Batch<T> {
+    /// The items to keep.
+    pub(super) items: Vec<T>,
+    /// The others.
+    pub(super) rejected: Rejected,
 }
 
 impl<T> Batch<T> {
     fn new() -> Self {
         Self {
             items: Vec::new(),
-            rejected: 0,
-            reason: String::new(),
+            rejected: Rejected::default(),
         }
     }
 
     fn take(&mut self, item: Result<T, String>) {
         match item {
             Ok(item) => self.items.push(item),
-            Err(reason) => {
-                if self.rejected == 0 {
-                    self.reason = reason;
-                }
-                self.rejected += 1;
-            }
+            Err(reason) => self.rejected.add(1, reason),
         }
     }
 }
 
 /// The spans of a request.
 #[must_use]
-pub(crate) fn spans(request: ExportTraceServiceRequest) -> Batch<Span> {
+pub(super) fn spans(request: ExportTraceServiceRequest) -> Batch<Span> {
     let mut batch = Batch::new();
     for of_resource in request.resource_spans {
         let resource = Arc::new(resource(of_resource.resource.unwrap_or_default()));
@@ -67,9 +60,9 @@ pub(crate) fn spans(request: ExportTraceServiceRequest) -> Batch<Span> {
     batch
 }
 
-/// The log lines of a request. Those written outside any trace are not refused, but not kept either.
+/// The log lines of a request. Lines written outside any trace are neither kept nor rejected.
 #[must_use]
-pub(crate) fn log_lines(request: ExportLogsServiceRequest) -> Batch<LogLine> {
+pub(super) fn log_lines(request: ExportLogsServiceRequest) -> Batch<LogLine> {
     let mut batch = Batch::new();
     for of_resource in request.resource_logs {
         let resource = Arc::new(resource(of_resource.resource.unwrap_or_default()));

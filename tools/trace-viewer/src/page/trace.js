@@ -1,6 +1,6 @@
 // One trace: what is selected and folded, and when it is drawn anew.
 
-import { ask, foot } from './app.js';
+import { ENTITY, ask, foot } from './app.js';
 import { axis } from './axis.js';
 import { details } from './details.js';
 import { h, lanes, replace } from './dom.js';
@@ -20,8 +20,9 @@ const LONG = 45;
 /** What sticks to the top of the window. */
 const TOP = 130;
 
-export async function showTrace(main, id, url) {
-  const view = new TraceView(id, url);
+/** entity: the order whose verdict is shown, when the trace is about several. */
+export async function showTrace(main, id, url, entity) {
+  const view = new TraceView(id, url, entity);
   await view.load();
   view.fold();
   replace(main, view.element);
@@ -34,8 +35,9 @@ export async function showTrace(main, id, url) {
 const selectable = row => row.type === 'span' || (row.type === 'group' && !row.open);
 
 class TraceView {
-  constructor(id, url) {
+  constructor(id, url, entity) {
     this.id = id;
+    this.query = entity ? `?entity=${encodeURIComponent(entity)}` : '';
     this.selected = url.searchParams.get('span');
     this.trueScale = url.searchParams.has('true-scale');
     this.folded = new Set();
@@ -69,7 +71,12 @@ class TraceView {
       h('div', { class: 'split' }, timeline, this.aside),
       this.log,
     );
-    this.onscroll = () => requestAnimationFrame(() => this.drawRows());
+    this.onscroll = () => {
+      this.frame ??= requestAnimationFrame(() => {
+        this.frame = null;
+        this.drawRows();
+      });
+    };
     addEventListener('scroll', this.onscroll, { passive: true });
     addEventListener('resize', this.onscroll);
     this.grid.addEventListener('click', event => this.click(event));
@@ -89,10 +96,10 @@ class TraceView {
   }
 
   async load() {
-    this.trace = prepare(await ask(`/view/traces/${this.id}`));
+    this.trace = prepare(await ask(`/view/traces/${this.id}${this.query}`));
     this.lane = lanes(new Set(this.trace.spans.map(span => span.service)));
-    const { verdict, order } = this.trace;
-    document.title = `${verdict.headline} · ${order ? `order ${order.slice(0, 8)}` : this.id.slice(0, 8)}`;
+    const { verdict, entity } = this.trace;
+    document.title = `${verdict.headline} · ${entity ? `${ENTITY} ${entity.slice(0, 8)}` : this.id.slice(0, 8)}`;
     foot(this.trace.held);
     clearTimeout(this.timer);
     if (verdict.tone === 'open') this.timer = setTimeout(() => this.reload(), AGAIN);
@@ -107,8 +114,8 @@ class TraceView {
 
   /** Changes when anything has come: spans and lines are only ever added. */
   state() {
-    const { spans, logs, verdict } = this.trace;
-    return [spans.length, logs.length, verdict.headline, verdict.detail].join('|');
+    const { spans, logs, verdict, refused } = this.trace;
+    return [spans.length, logs.length, verdict.headline, verdict.detail, refused].join('|');
   }
 
   /** True while a message is out that nobody was seen to take. */

@@ -54,7 +54,7 @@ impl CriticalPath {
             }
             self.own(tree, at, ends[child], until);
             waiting.push(child);
-            let queue = queue_time(&tree.nodes[child].span).unwrap_or(0);
+            let queue = queue_time(&tree.nodes[child].span, tree.settings).unwrap_or(0);
             self.queue += queue;
             // Brokers count in milliseconds, so a message may seem older than the span that sent it.
             until = start.saturating_sub(queue).max(node.span.start);

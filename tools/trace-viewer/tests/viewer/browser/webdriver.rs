@@ -76,6 +76,22 @@ impl Browser {
         self.driver.goto(url).await.unwrap();
     }
 
+    /// Opens a path in a new tab, which becomes the current one.
+    pub(crate) async fn go_in_a_new_tab(&self, path: &str) {
+        let tab = self.driver.new_tab().await.unwrap();
+        self.driver.switch_to_window(tab).await.unwrap();
+        self.go(path).await;
+    }
+
+    /// Brings the tab that was opened as that one (from 0) to the front.
+    pub(crate) async fn switch_to_tab(&self, tab: usize) {
+        let tabs = self.driver.windows().await.unwrap();
+        self.driver
+            .switch_to_window(tabs[tab].clone())
+            .await
+            .unwrap();
+    }
+
     /// The value that a piece of JavaScript returns.
     pub(crate) async fn run(&self, script: &str) -> Value {
         let answer = self.driver.execute(script, Vec::new()).await;
@@ -160,20 +176,29 @@ impl Browser {
 struct Chromedriver(Child);
 
 impl Chromedriver {
-    /// Starts chromedriver on a free port, which it prints. `None` when there is none.
+    /// Starts chromedriver on a free port, which it prints. `None` when it is not installed.
+    ///
+    /// Chromedriver chooses a port for IPv4 and wants the same for IPv6: when another program has that one, it
+    /// ends without a word.
     fn start() -> Option<(Self, u16)> {
-        let mut child = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = "ChromeDriver was started successfully on port ";
-        let port = lines
-            .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix(ready)?.trim_end_matches('.').parse().ok());
-        Some((Self(child), port.expect("chromedriver prints its port")))
+        for _ in 0..5 {
+            let mut child = Command::new("chromedriver")
+                .arg("--port=0")
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .ok()?;
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let started = Self(child);
+            let ready = "ChromeDriver was started successfully on port ";
+            let port = lines
+                .map_while(Result::ok)
+                .find_map(|line| line.strip_prefix(ready)?.trim_end_matches('.').parse().ok());
+            if let Some(port) = port {
+                return Some((started, port));
+            }
+        }
+        panic!("chromedriver has ended five times before it printed its port");
     }
 }
 
