@@ -26,7 +26,7 @@ const PIECE: usize = 64 * 1024;
 const WRITERS: usize = 32;
 
 /// How long a reader may take for one piece before its answer is given up: it keeps memory from others.
-const STALLED: Duration = Duration::from_secs(10);
+const STALLED: Duration = Duration::from_secs(30);
 
 /// The memory that an answer needs for each span of a trace, in bytes: its tree, and what is worked out on it.
 const PER_SPAN: usize = 320;

@@ -1,5 +1,5 @@
-// The list of traces, newest first. It is live, but never moves under a hand: while the pointer or the
-// keyboard is in it, or it is scrolled, new traces wait behind a button.
+// The list of traces, newest first. It is live, but does not move while it is used: while the pointer or the
+// keyboard focus is in it, or it is scrolled, new traces wait behind a button.
 
 import { ENTITY, NAME, ask, foot, go } from './app.js';
 import { h, lanes, replace } from './dom.js';
@@ -7,7 +7,7 @@ import { ago, clock, human } from './format.js';
 
 export const SIGNS = { good: '✓', warn: '!', bad: '✕', open: '…' };
 
-/** A list with something under way is looked at again so often. */
+/** How often a list with a trace that has not ended is loaded again, in milliseconds. */
 const AGAIN = 2000;
 const NOTHING_FITS = 'No trace fits.';
 const NOTHING_YET = 'No trace has come yet. Send OTLP to port 4317 (gRPC) or 4318 (HTTP).';
@@ -30,7 +30,7 @@ export async function showList(main, url, words) {
   let loading = false;
   let left = false;
 
-  /** Looks again after a while, unless somebody is at it. */
+  /** Loads again after a while, unless the list is in use. */
   function lookAgain(after) {
     clearTimeout(timer);
     timer = setTimeout(() => (busy() || loading ? lookAgain(AGAIN) : load().catch(() => {})), after);

@@ -11,13 +11,13 @@ import { drawAxis, linkLines, ROW, rowElement } from './timeline.js';
 
 /** Rows drawn above and below those that can be seen. */
 const OVERSCAN = 12;
-/** A trace that is waited for is looked at again so often. */
+/** How often a trace that has not ended is loaded again, in milliseconds. */
 const AGAIN = 1000;
-/** After a change so long, because it seldom comes alone. */
+/** How long after a change the trace is loaded again, in milliseconds: changes seldom come alone. */
 const SETTLE = 200;
-/** A trace of more spans than these is folded at first. */
+/** A trace with more spans is folded at first. */
 const LONG = 45;
-/** What sticks to the top of the window. */
+/** The height of the part that sticks to the top of the window, in pixels. */
 const TOP = 130;
 
 /** entity: the order whose verdict is shown, when the trace is about several. */
@@ -31,7 +31,7 @@ export async function showTrace(main, id, url, entity) {
   return view;
 }
 
-/** A group that is opened is no place to be: its first span is, right below. */
+/** The row of an open group cannot be selected; its first span, right below, can. */
 const selectable = row => row.type === 'span' || (row.type === 'group' && !row.open);
 
 class TraceView {
@@ -108,17 +108,17 @@ class TraceView {
   async reload() {
     const before = this.state();
     await this.load().catch(() => {});
-    // Not for nothing: a row that is drawn anew between press and release gets no click.
+    // Only when something changed: a row that is drawn again between press and release gets no click.
     if (!this.left && (this.state() !== before || this.waiting())) this.draw();
   }
 
-  /** Changes when anything has come: spans and lines are only ever added. */
+  /** Differs when anything has come: spans and lines are only ever added. */
   state() {
     const { spans, logs, verdict, refused } = this.trace;
     return [spans.length, logs.length, verdict.headline, verdict.detail, refused].join('|');
   }
 
-  /** True while a message is out that nobody was seen to take. */
+  /** True while there is a message that no consumer was seen to handle. */
   waiting() {
     return this.trace.verdict.tone === 'open' && this.trace.spans.some(span => span.unprocessed);
   }
@@ -223,7 +223,7 @@ class TraceView {
     const span = this.selectedSpan();
     this.aside.hidden = !span;
     this.element.classList.toggle('narrow', Boolean(span));
-    // Not again for nothing: it would lose what is unfolded and how far it is scrolled.
+    // Only when something changed: drawing loses what is unfolded and how far it is scrolled.
     const drawn = span ? [span.id, this.trace.spans.length, this.trace.logs.length].join() : '';
     if (this.drawn === drawn) return;
     this.drawn = drawn;

@@ -82,7 +82,7 @@ fn resources(tree: &Tree) -> (Vec<Json>, Vec<usize>) {
     (resources, places)
 }
 
-/// Where the time of the critical path went, the most first.
+/// The time of the critical path by service, the longest first.
 fn shares(path: &CriticalPath) -> Vec<Json> {
     let services = path
         .services

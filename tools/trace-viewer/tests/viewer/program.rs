@@ -83,8 +83,8 @@ impl Drop for Killed {
 }
 
 /// The spans of one trace, and the memory that the viewer may use for them.
-const SPANS: u64 = 100_000;
-const MEMORY: u64 = 256 * 1024 * 1024;
+const SPANS: u64 = 40_000;
+const MEMORY: u64 = 128 * 1024 * 1024;
 
 /// Answers count: a look at a large trace once took three times the memory of the trace itself.
 #[tokio::test]
