@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::webdriver::Browser;
 use super::{NARROW, ONE_AT_A_TIME, Page, WIDE};
 use crate::samples;
+use crate::support::start_with;
 
 /// A browser opens six connections to a server: a tab must not keep one.
 #[tokio::test]
@@ -179,4 +181,25 @@ async fn each_order_of_a_trace_is_one_click_away() {
     let entity = page.browser.text(".entity").await;
     assert!(entity.to_lowercase().contains("order o2"), "{entity}");
     page.browser.assert_no_complaints().await;
+}
+
+#[tokio::test]
+async fn a_trace_that_is_full_says_so() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let viewer = start_with(&["--memory-bytes", "400000"]).await;
+    let Some(browser) = Browser::open(viewer.page, NARROW.0, NARROW.1).await else {
+        return;
+    };
+    let spans: Vec<Value> = (1..=1_001)
+        .map(|id| {
+            json!({"traceId": "000000000000000000000000000000fc", "spanId": format!("{id:016x}"), "name": "step",
+                "startTimeUnixNano": "1000", "endTimeUnixNano": "2000"})
+        })
+        .collect();
+    let request = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]});
+    viewer.send_json("/v1/traces", request.to_string()).await;
+    browser.go("/trace/fc").await;
+    let full = browser.text(".doubt.full").await;
+    assert!(full.starts_with("This trace is full: "), "{full}");
+    browser.assert_no_complaints().await;
 }
