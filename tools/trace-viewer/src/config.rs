@@ -1,7 +1,8 @@
-//! What can be set from outside.
+//! The command line and the environment.
 
 use std::env;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -26,23 +27,29 @@ pub struct Config {
     #[arg(long, env = "OTLP_HTTP_PORT", default_value_t = 4318)]
     pub otlp_http_port: u16,
 
-    /// How many bytes of traces are held; the longest quiet traces make room for new ones.
+    /// The memory for traces and for answers about them, in bytes. Traces that were quiet for longest make
+    /// room for new ones.
     #[arg(long, env = "VIEWER_MEMORY_BYTES", default_value_t = 256 * 1024 * 1024)]
     pub memory_bytes: usize,
 
-    /// Names under which browsers may ask, beside localhost and addresses: separated by commas.
+    /// Host names under which the viewer may be asked, beside localhost and addresses: separated by commas.
     #[arg(long, env = "VIEWER_ALLOWED_HOSTS", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
 
-    /// The log as JSON, one object a line.
+    /// A JSON file that tells what the traces are about: the name of the system, the attribute with the id of
+    /// an order, the spans that decide what became of it.
+    #[arg(long, env = "VIEWER_SETTINGS")]
+    pub settings: Option<PathBuf>,
+
+    /// Writes the log as JSON, one object a line.
     #[arg(long, env = "VIEWER_LOG_JSON")]
     pub log_json: bool,
 }
 
 impl Config {
-    /// From the command line and the environment, or ends the program with what is wrong with them.
+    /// Reads the command line and the environment; ends the program with a message when they are wrong.
     ///
-    /// A variable that is set but empty is as good as missing: compose files and shells make such.
+    /// A variable that is set but empty counts as missing: compose files and shells make such variables.
     #[must_use]
     pub fn read() -> Self {
         let command = Self::command().mut_args(|argument| {

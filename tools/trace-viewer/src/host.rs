@@ -1,8 +1,8 @@
 //! Refuses requests for a foreign host.
 //!
-//! A page on the internet can point its own name at 127.0.0.1 and then read what listens there, because to
-//! the browser it is the same origin (DNS rebinding). The `Host` header gives it away: only a name can be
-//! pointed elsewhere, so addresses and localhost are let in, and other names when they are named.
+//! A page on the internet can point its own host name at 127.0.0.1 and then read from any server there, because
+//! to the browser it is the same origin (DNS rebinding). The `Host` header still has the foreign name. Addresses
+//! and localhost cannot be pointed elsewhere, so they are admitted; other names only when they are configured.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -31,11 +31,13 @@ pub(crate) async fn only_known(
     });
     match host {
         Some(host) if is_known(host, &allowed) => next.run(request).await,
-        _ => (
-            StatusCode::MISDIRECTED_REQUEST,
-            "this host name is not served here\n",
-        )
-            .into_response(),
+        _ => {
+            let name = host.map_or("", name_of);
+            let refusal = format!(
+                "The viewer does not answer for the host name {name}. To admit it, add it to VIEWER_ALLOWED_HOSTS.\n"
+            );
+            (StatusCode::MISDIRECTED_REQUEST, refusal).into_response()
+        }
     }
 }
 
@@ -43,16 +45,17 @@ fn is_known(host: &str, allowed: &[String]) -> bool {
     if let Some((address, _)) = host.strip_prefix('[').and_then(|host| host.split_once(']')) {
         return address.parse::<Ipv6Addr>().is_ok();
     }
-    let name = host
-        .split_once(':')
-        .map_or(host, |(name, _)| name)
-        .to_ascii_lowercase();
+    let name = name_of(host).to_ascii_lowercase();
     name == "localhost"
         || name.ends_with(".localhost")
         || name.parse::<Ipv4Addr>().is_ok()
         || allowed
             .iter()
             .any(|allowed| allowed.eq_ignore_ascii_case(&name))
+}
+
+fn name_of(host: &str) -> &str {
+    host.split_once(':').map_or(host, |(name, _)| name)
 }
 
 #[cfg(test)]

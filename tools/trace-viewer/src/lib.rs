@@ -1,8 +1,11 @@
-//! Takes OTLP, answers as Jaeger's query API does, and shows a trace in the browser.
+//! Takes OTLP, answers Jaeger's query API, and shows traces in the browser.
 //!
-//! It stands in for Jaeger where there is no Docker, and it shows what Jaeger does not: the time that a
-//! message spent in the queue. It is no Jaeger: traces live in memory only, and go when the room is used up.
+//! It replaces Jaeger where there is no Docker, and shows what Jaeger does not: how long a message was in the
+//! queue, and what became of an order. Unlike Jaeger it keeps traces in memory only, and drops them when the
+//! memory is used up.
 
+mod answers;
+mod app;
 mod config;
 mod host;
 mod jaeger;
@@ -10,6 +13,7 @@ mod model;
 mod otlp;
 mod page;
 mod server;
+mod settings;
 mod store;
 mod view;
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use trace_viewer::{Config, Viewer};
 use tracing_subscriber::EnvFilter;
 
-/// How long open requests may take after the signal to stop.
+/// How long open requests may take after the signal.
 const DRAIN: Duration = Duration::from_secs(5);
 
 #[tokio::main]
@@ -26,7 +26,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: &Config) -> anyhow::Result<()> {
-    // Before anybody is told that it is ready: a signal that came earlier would just kill it.
+    // Before the viewer says that it is ready: until then a signal ends the process at once.
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let viewer = Viewer::bind(config).await?;
@@ -49,10 +49,10 @@ async fn run(config: &Config) -> anyhow::Result<()> {
     tokio::time::timeout(DRAIN, serving).await.unwrap_or(Ok(()))
 }
 
-/// Logs only: a viewer that traced itself would fill up with its own spans.
+/// The viewer only logs. If it traced itself, it would fill up with its own spans.
 fn log_to_stderr(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // A log that nobody reads any more is no reason to end: complaining about it would panic.
+    // When stderr is closed, the subscriber would report that on stderr, which panics.
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .log_internal_errors(false)

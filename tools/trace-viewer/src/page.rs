@@ -1,4 +1,4 @@
-//! The page: a few files that are part of the program, no build step, nothing from elsewhere.
+//! The page: a few files compiled into the program. There is no build step, and nothing is loaded from elsewhere.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -8,7 +8,9 @@ use axum::http::header::{
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get};
 
-/// Only this server's own files, and nothing inline: what a span says can't become script or style.
+use crate::settings::Settings;
+
+/// Allows only files of this server, and nothing inline: no text of a span can become script or style.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -17,13 +19,16 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// The files, and the page itself at every address that it makes up.
-pub(crate) fn router() -> Router {
-    let page = file(HTML, include_str!("page/index.html"));
-    Router::new()
+/// The files, and the page itself under each address that it shows in the address bar.
+pub(crate) fn router(settings: &Settings) -> Router {
+    let page = file(HTML, html(settings));
+    let mut router = Router::new();
+    if let Some(entity) = settings.entity_name() {
+        router = router.route(&format!("/{entity}/{{id}}"), page.clone());
+    }
+    router
         .route("/", page.clone())
         .route("/search", page.clone())
-        .route("/order/{id}", page.clone())
         .route("/trace/{id}", page)
         .route("/page/style.css", file(CSS, include_str!("page/style.css")))
         .route("/page/icon.svg", file(SVG, include_str!("page/icon.svg")))
@@ -45,12 +50,29 @@ pub(crate) fn router() -> Router {
         )
 }
 
-fn file(content_type: &'static str, source: &'static str) -> MethodRouter {
-    let mut text = without_notes(source);
-    if content_type == CSS {
-        text = packed(text);
-    }
-    let text = Bytes::from(text);
+/// The page with the settings in it. `data-entity` is the word for an entity, and empty when there is none.
+fn html(settings: &Settings) -> String {
+    let entity = settings.entity_name().unwrap_or_default();
+    let ids = match entity.split_at_checked(1) {
+        Some((first, rest)) => format!("{}{rest} id, trace id", first.to_uppercase()),
+        None => "Trace id".to_owned(),
+    };
+    let settings = [
+        ("{{name}}", &*settings.name),
+        ("{{entity}}", entity),
+        (
+            "{{attribute}}",
+            settings.entity.as_deref().unwrap_or_default(),
+        ),
+        ("{{ids}}", &ids),
+    ];
+    let html = include_str!("page/index.html").to_owned();
+    let set = |html: String, (place, value): (&str, &str)| html.replace(place, &escaped(value));
+    settings.into_iter().fold(html, set)
+}
+
+fn file(content_type: &'static str, source: impl Into<Bytes>) -> MethodRouter {
+    let source = source.into();
     get(async move || {
         let headers = [
             (CONTENT_TYPE, content_type),
@@ -59,61 +81,18 @@ fn file(content_type: &'static str, source: &'static str) -> MethodRouter {
             (REFERRER_POLICY, "no-referrer"),
             (CACHE_CONTROL, "no-cache"),
         ];
-        (headers, text).into_response()
+        (headers, source).into_response()
     })
 }
 
-/// What the browser needs of a source: comments that fill lines, and indentation, are for people. No text
-/// in these files goes over a line's end, so nothing else is touched.
-fn without_notes(source: &str) -> String {
-    let mut lean = String::with_capacity(source.len());
-    let mut in_comment = false;
-    for line in source.lines().map(str::trim) {
-        in_comment |= line.starts_with("/*");
-        if !in_comment && !line.is_empty() && !line.starts_with("//") {
-            lean.push_str(line);
-            lean.push('\n');
-        }
-        in_comment &= !line.ends_with("*/");
-    }
-    lean
-}
-
-/// A style sheet without the spaces that mean nothing; those between selectors do.
-fn packed(css: String) -> String {
-    let spaces = [
-        ("; }", "}"),
-        (" { ", "{"),
-        (" {", "{"),
-        (" }", "}"),
-        ("; ", ";"),
-        (": ", ":"),
-        (", ", ","),
-        ("\n", ""),
+/// Text that is safe in HTML, between tags and in quoted attributes.
+fn escaped(text: &str) -> String {
+    let entities = [
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("\"", "&quot;"),
     ];
-    let pack = |css: String, (from, to)| css.replace(from, to);
-    spaces.into_iter().fold(css, pack)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{packed, without_notes};
-
-    #[test]
-    fn spaces_go_that_mean_nothing() {
-        let css = ".a > .b:not(.c) .d, .e { color: red; margin: 0 -1px; }\n.f { top: calc(1px - 2px); }\n";
-        assert_eq!(
-            packed(css.to_owned()),
-            ".a > .b:not(.c) .d,.e{color:red;margin:0 -1px}.f{top:calc(1px - 2px)}"
-        );
-    }
-
-    #[test]
-    fn only_notes_are_left_out() {
-        let source = "// why\n\n/** what\n *  it is */\nlet a = 1; // stays\n  * b\n/* short */\n.c { d: e }\n";
-        assert_eq!(
-            without_notes(source),
-            "let a = 1; // stays\n* b\n.c { d: e }\n"
-        );
-    }
+    let escape = |text: String, (from, to)| text.replace(from, to);
+    entities.into_iter().fold(text.to_owned(), escape)
 }

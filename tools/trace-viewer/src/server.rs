@@ -1,4 +1,4 @@
-//! The three ports, from bound sockets to a graceful end.
+//! The three ports, from bound sockets to a graceful shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,21 +12,24 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
+use crate::app::App;
 use crate::config::Config;
-use crate::store::Store;
 use crate::{host, jaeger, otlp, page, view};
 
-/// A viewer whose ports are bound: what connects from now on is answered once [`Viewer::run`] runs.
+/// A viewer whose ports are bound. Clients can connect from now on; [`Viewer::run`] answers them.
 pub struct Viewer {
     page: TcpListener,
     otlp_grpc: TcpListener,
     otlp_http: TcpListener,
-    store: Arc<Store>,
+    app: App,
     allowed_hosts: Arc<[String]>,
 }
 
 impl Viewer {
-    /// Binds the ports; zero is any free one.
+    /// Binds the ports; port 0 means any free port.
+    ///
+    /// # Errors
+    /// A port is taken, or the settings cannot be read.
     pub async fn bind(config: &Config) -> anyhow::Result<Self> {
         let bind = async |port, variable| {
             let address = SocketAddr::new(config.host, port);
@@ -37,32 +40,32 @@ impl Viewer {
             page: bind(config.port, "VIEWER_PORT").await?,
             otlp_grpc: bind(config.otlp_grpc_port, "OTLP_GRPC_PORT").await?,
             otlp_http: bind(config.otlp_http_port, "OTLP_HTTP_PORT").await?,
-            store: Arc::new(Store::new(config.memory_bytes)),
+            app: App::new(config)?,
             allowed_hosts: config.allowed_hosts.clone().into(),
         })
     }
 
-    /// Where the page and the query API are.
+    /// The address of the page and the query API.
     pub fn page_address(&self) -> io::Result<SocketAddr> {
         self.page.local_addr()
     }
 
-    /// Where OTLP over gRPC goes.
+    /// The address for OTLP over gRPC.
     pub fn otlp_grpc_address(&self) -> io::Result<SocketAddr> {
         self.otlp_grpc.local_addr()
     }
 
-    /// Where OTLP over HTTP goes.
+    /// The address for OTLP over HTTP.
     pub fn otlp_http_address(&self) -> io::Result<SocketAddr> {
         self.otlp_http.local_addr()
     }
 
-    /// Serves until told to stop, then finishes what it has begun to answer.
+    /// Serves until `stop` is cancelled, then finishes the answers that it has begun.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let known = from_fn_with_state(self.allowed_hosts, host::only_known);
-        let page = page(&self.store, &stop).layer(known.clone());
-        let http = otlp::http_router(Arc::clone(&self.store)).layer(known);
-        let grpc = otlp::grpc_router(Arc::clone(&self.store));
+        let page = page(&self.app).layer(known.clone());
+        let http = otlp::http_router(Arc::clone(&self.app.store)).layer(known);
+        let grpc = otlp::grpc_router(self.app.store);
         let incoming = TcpIncoming::from(self.otlp_grpc).with_nodelay(Some(true));
         let stopped = || stop.clone().cancelled_owned();
         let serve_page = axum::serve(self.page, page).with_graceful_shutdown(stopped());
@@ -80,10 +83,10 @@ impl Viewer {
     }
 }
 
-fn page(store: &Arc<Store>, stop: &CancellationToken) -> Router {
-    jaeger::router(Arc::clone(store))
-        .merge(view::router(Arc::clone(store), stop.clone()))
-        .merge(page::router())
+fn page(app: &App) -> Router {
+    jaeger::router(app.clone())
+        .merge(view::router(app.clone()))
+        .merge(page::router(&app.settings))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async { "ok\n" }))
 }

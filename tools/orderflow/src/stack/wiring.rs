@@ -115,7 +115,14 @@ fn processors() -> usize {
 
 /// The viewer's variables.
 pub(super) fn viewer_variables(ports: &Ports) -> anyhow::Result<Vec<Variable>> {
-    let mut variables = vec![("HOST".to_owned(), "127.0.0.1".into())];
+    let settings = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../observability/viewer.json"
+    );
+    let mut variables = vec![
+        ("HOST".to_owned(), "127.0.0.1".into()),
+        ("VIEWER_SETTINGS".to_owned(), settings.into()),
+    ];
     for (variable, part) in [
         ("VIEWER_PORT", VIEWER),
         ("OTLP_GRPC_PORT", "OTLP over gRPC"),

@@ -1,18 +1,18 @@
-//! Which service calls which: counted from parents and children, links left out.
+//! Which service calls which: counted from parents and children. Links do not count.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::adjust::{self, Shown};
 use super::answer::ApiError;
 use super::query::Params;
-use crate::store::{Store, Trace};
+use crate::app::App;
+use crate::store::Trace;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// A trace counts when it lies wholly between these, in nanoseconds since 1970.
+/// Nanoseconds since 1970. A trace counts when it lies wholly between these.
 pub(super) struct Window {
     start: i128,
     end: i128,
@@ -24,11 +24,10 @@ impl Window {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_millis();
-        let end = params
-            .int("endTs")?
-            .map_or(i128::try_from(now).unwrap_or(i128::MAX), i128::from);
-        let lookback = i128::from(params.int("lookback")?.unwrap_or(DAY_MS));
-        let nanos = |millis: i128| millis.saturating_mul(1_000_000);
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let end = params.int("endTs")?.unwrap_or(now);
+        let lookback = params.int("lookback")?.unwrap_or(DAY_MS);
+        let nanos = |millis: i64| i128::from(millis) * 1_000_000;
         Ok(Self {
             start: nanos(end.saturating_sub(lookback)),
             end: nanos(end),
@@ -48,28 +47,22 @@ impl Window {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Dependency {
-    pub(super) parent: Box<str>,
-    pub(super) child: Box<str>,
+    parent: Box<str>,
+    child: Box<str>,
     call_count: usize,
 }
 
-pub(super) fn count(store: &Store, window: &Window) -> Vec<Dependency> {
+pub(super) fn count(app: &App, window: &Window) -> Vec<Dependency> {
     let mut calls: BTreeMap<(Box<str>, Box<str>), usize> = BTreeMap::new();
-    let traces = store.newest(usize::MAX, |trace| {
-        window.holds(trace).then(|| trace.clone())
-    });
-    for trace in traces {
-        let spans = adjust::adjusted(&trace.spans);
-        let service_of: HashMap<_, _> = spans
-            .iter()
-            .map(|shown| (shown.id, &shown.span.resource.service))
-            .collect();
-        let service = |shown: &Shown| shown.span.resource.service.clone();
-        for shown in &spans {
-            if let Some(parent) = shown.parent.and_then(|parent| service_of.get(&parent)) {
-                *calls
-                    .entry(((*parent).clone(), service(shown)))
-                    .or_default() += 1;
+    for trace in app.store.newest().filter(|trace| window.holds(trace)) {
+        let _room = app.answers.room(trace.spans.len());
+        let spans = trace.spans_once();
+        let service = spans.iter().map(|span| (span.id, &span.resource.service));
+        let service: HashMap<_, _> = service.collect();
+        for span in &spans {
+            if let Some(parent) = span.parent.and_then(|parent| service.get(&parent)) {
+                let call = ((*parent).clone(), span.resource.service.clone());
+                *calls.entry(call).or_default() += 1;
             }
         }
     }

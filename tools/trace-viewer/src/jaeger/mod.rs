@@ -1,14 +1,21 @@
-//! Jaeger's query API: what Jaeger's own page, and everything else that speaks to Jaeger, asks for.
+//! Jaeger's query API, as far as its clients use it: Jaeger's page (1.76), Grafana's Jaeger data source,
+//! `orderflow trace` and the tests of this repository.
 //!
-//! The answers are those of Jaeger 2.13 (1.76), recorded in `tests/fixtures`, without the faults that later
-//! versions mended: `span.kind`, `error` and the like can be searched for, and reading a trace twice does not
-//! double its warnings. Left out are `/api/v3`, metrics and the archive.
+//! | request | asked for by |
+//! |---|---|
+//! | `/api/services` | all |
+//! | `/api/services/{service}/operations` | Jaeger's page, Grafana |
+//! | `/api/traces` with `service`, `operation`, `tags`, `start`, `end`, `minDuration`, `maxDuration`, `limit` | all |
+//! | `/api/traces` with `traceID`, repeated | Jaeger's page, to compare two traces |
+//! | `/api/traces/{id}` | all |
+//! | `/api/dependencies` | Jaeger's page, Grafana |
+//!
+//! The answers to these are recorded from a Jaeger 2.13 in `tests/fixtures`. Differences: errors are worded
+//! by the viewer, spans carry no warnings, a span that was sent twice is answered once, and nothing is sorted
+//! that these clients sort themselves. `/api/v3`, metrics and the archive are left out.
 
-mod adjust;
 mod answer;
 mod dependencies;
-mod go;
-mod ids;
 mod query;
 mod tags;
 mod trace;
@@ -20,153 +27,118 @@ use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
-use serde::Serialize;
+use axum::routing::{any, get};
+use serde::{Serialize, Serializer};
 
-pub(crate) use adjust::{Shown, adjusted};
-use answer::{ApiError, Problem};
-pub(crate) use ids::parse_trace_id;
+use answer::ApiError;
 use query::{Params, TraceQuery};
 pub(crate) use tags::matches as tag_matches;
 
+use crate::app::App;
+use crate::model::TraceId;
 use crate::store::{Store, Trace};
 
 /// Everything under `/api`.
-pub(crate) fn router(store: Arc<Store>) -> Router {
+pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/api/services", get(services))
-        .route("/api/services/{service}/operations", get(operation_names))
-        .route("/api/operations", get(operations))
+        .route("/api/services/{service}/operations", get(operations))
         .route("/api/traces", get(search))
         .route("/api/traces/{id}", get(trace))
         .route("/api/dependencies", get(dependencies))
-        .route("/api/metrics/{*rest}", get(metrics))
-        .route("/api/{*rest}", axum::routing::any(not_found))
-        .method_not_allowed_fallback(not_found)
-        .with_state(store)
+        .route("/api/{*rest}", any(not_found))
+        .with_state(app)
 }
 
-async fn services(State(store): State<Arc<Store>>) -> Response {
-    let services = of_every_trace(&store, |trace, services: &mut BTreeSet<_>| {
-        services.extend(trace.spans.iter().map(|span| span.resource.service.clone()));
-    });
-    answer::list(services)
+async fn services(State(app): State<App>) -> Response {
+    let services = move || {
+        of_every_trace(&app.store, |trace, services| {
+            services.extend(trace.services().map(Into::into));
+        })
+    };
+    app.answers
+        .clone()
+        .json(move || answer::names(services()))
+        .await
 }
 
-async fn operation_names(State(store): State<Arc<Store>>, Path(service): Path<String>) -> Response {
-    let names = of_every_trace(&store, |trace, names: &mut BTreeSet<_>| {
-        let of_service = trace
-            .spans
-            .iter()
-            .filter(|span| *span.resource.service == service);
-        names.extend(of_service.map(|span| span.name.clone()));
-    });
-    answer::list(names)
+async fn operations(State(app): State<App>, Path(service): Path<String>) -> Response {
+    let operations = move || {
+        of_every_trace(&app.store, |trace, operations| {
+            let spans = trace.spans.iter();
+            let of_service = spans.filter(|span| *span.resource.service == service);
+            operations.extend(of_service.map(|span| span.name.clone()));
+        })
+    };
+    app.answers
+        .clone()
+        .json(move || answer::names(operations()))
+        .await
 }
 
-#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
-#[serde(rename_all = "camelCase")]
-struct Operation {
-    name: Box<str>,
-    span_kind: &'static str,
-}
-
-async fn operations(
-    State(store): State<Arc<Store>>,
-    Query(params): Query<Params>,
-) -> Result<Response, ApiError> {
-    let service = params.required("service")?;
-    let kind = params.get("spanKind");
-    let operations = of_every_trace(&store, |trace, operations: &mut BTreeSet<_>| {
-        let of_service = trace
-            .spans
-            .iter()
-            .filter(|span| *span.resource.service == *service);
-        let of_kind = of_service.filter(|span| kind.is_none_or(|kind| kind == span.kind.name()));
-        operations.extend(of_kind.map(|span| Operation {
-            name: span.name.clone(),
-            span_kind: span.kind.name(),
-        }));
-    });
-    let total = operations.len();
-    Ok(answer::data(operations, total, &params))
-}
-
-/// One walk over all that is held. A list kept beside the traces would have to forget with them.
-fn of_every_trace<T: Default>(store: &Store, mut add: impl FnMut(&Trace, &mut T)) -> T {
-    let mut all = T::default();
-    store.newest(usize::MAX, |trace| {
-        add(trace, &mut all);
-        None::<()>
-    });
+/// Names collected from all traces that are held. An index beside the traces would have to forget with them.
+fn of_every_trace(
+    store: &Store,
+    add: impl Fn(&Trace, &mut BTreeSet<Box<str>>),
+) -> BTreeSet<Box<str>> {
+    let mut all = BTreeSet::new();
+    store.newest().for_each(|trace| add(&trace, &mut all));
     all
 }
 
 async fn search(
-    State(store): State<Arc<Store>>,
+    State(app): State<App>,
     Query(params): Query<Params>,
 ) -> Result<Response, ApiError> {
     let query = TraceQuery::parse(&params)?;
-    let (found, problems) = if query.trace_ids.is_empty() {
-        let limit = query.limit()?;
-        (
-            store.newest(limit, |trace| query.matches(trace).then(|| trace.clone())),
-            None,
-        )
-    } else {
-        by_ids(&store, &query)
-    };
-    let traces: Vec<_> = found
-        .iter()
-        .map(|found| trace::render(found, query.raw))
-        .collect();
-    Ok(answer::with_problems(traces, problems, &params))
+    let answers = app.answers.clone();
+    let found = move || answer::data(Found { app, query });
+    Ok(answers.json(found).await)
 }
 
-fn by_ids(store: &Store, query: &TraceQuery) -> (Vec<Trace>, Option<Vec<Problem>>) {
-    let mut problems = Vec::new();
-    let mut found = Vec::new();
-    for id in &query.trace_ids {
-        match id.and_then(|id| store.trace(id)) {
-            Some(trace) => found.push(trace),
-            None => problems.push(Problem::trace_not_found(*id)),
+/// The traces that a query finds, each written before the next one is looked for.
+struct Found {
+    app: App,
+    query: TraceQuery,
+}
+
+impl Serialize for Found {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { app, query } = self;
+        let rendered = |trace: Arc<Trace>| trace::Rendered::new(&app.answers, trace);
+        match query {
+            TraceQuery::Ids(ids) => {
+                let found = ids.iter().filter_map(|id| app.store.trace(*id));
+                serializer.collect_seq(found.map(rendered))
+            }
+            TraceQuery::Search(search) => {
+                let found = app.store.newest().filter(|trace| search.matches(trace));
+                serializer.collect_seq(found.take(search.limit).map(rendered))
+            }
         }
     }
-    (found, (!problems.is_empty()).then_some(problems))
 }
 
-async fn trace(
-    State(store): State<Arc<Store>>,
-    Path(id): Path<String>,
-    Query(params): Query<Params>,
-) -> Result<Response, ApiError> {
-    let id = parse_trace_id(&id).map_err(ApiError::bad_request)?;
-    let raw = params.bool("raw")?;
-    let found = id
-        .and_then(|id| store.trace(id))
-        .ok_or_else(ApiError::trace_not_found)?;
-    Ok(answer::data([trace::render(&found, raw)], 0, &params))
+async fn trace(State(app): State<App>, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let id = TraceId::from_hex(&id)
+        .ok_or_else(|| ApiError::bad_request(format!("{id:?} is not a trace id")))?;
+    let found = app.store.trace(id);
+    let found = found.ok_or(ApiError::new(StatusCode::NOT_FOUND, "trace not found"))?;
+    let answers = app.answers.clone();
+    let render = move || answer::data([trace::Rendered::new(&app.answers, found)]);
+    Ok(answers.json(render).await)
 }
 
 async fn dependencies(
-    State(store): State<Arc<Store>>,
+    State(app): State<App>,
     Query(params): Query<Params>,
 ) -> Result<Response, ApiError> {
     let window = dependencies::Window::parse(&params)?;
-    let mut links = dependencies::count(&store, &window);
-    if let Some(service) = params.get("service") {
-        links.retain(|link| *link.parent == *service || *link.child == *service);
-    }
-    Ok(answer::data(links, 0, &params))
+    let answers = app.answers.clone();
+    let count = move || answer::data(dependencies::count(&app, &window));
+    Ok(answers.json(count).await)
 }
 
-async fn metrics() -> ApiError {
-    ApiError::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "metrics querying is currently disabled",
-    )
-}
-
-async fn not_found() -> Response {
-    answer::not_found()
+async fn not_found() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "there is no such path")
 }

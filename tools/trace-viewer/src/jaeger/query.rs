@@ -1,21 +1,18 @@
-//! What may stand behind the question mark, and which traces it asks for.
+//! The parameters of a request, and the traces that it asks for.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::answer::ApiError;
-use super::{go, parse_trace_id, tags};
+use super::tags;
 use crate::model::{Span, TraceId};
 use crate::store::Trace;
 
-/// Jaeger's own default, and how far back it looks when nobody says.
-const DEFAULT_LIMIT: i64 = 100;
+/// The number of traces, and how far back they are searched for, when a request does not say: Jaeger's defaults.
+const DEFAULT_LIMIT: usize = 100;
 const DEFAULT_WINDOW: Duration = Duration::from_hours(48);
-/// As many traces as Jaeger's memory store would hold; ours counts bytes, but must refuse something.
-const MAX_LIMIT: i64 = 100_000;
 
 /// The parameters of a request; a name may come more than once.
 #[derive(Deserialize)]
@@ -23,104 +20,110 @@ const MAX_LIMIT: i64 = 100_000;
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// The first of that name; one that is empty counts as missing.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    /// The first value of that name; an empty one counts as missing.
+    fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next().filter(|value| !value.is_empty())
     }
 
-    pub(super) fn required(&self, name: &str) -> Result<&str, ApiError> {
-        let missing = || ApiError::bad_request(format!("parameter '{name}' is required"));
-        self.get(name).ok_or_else(missing)
-    }
-
-    pub(super) fn bool(&self, name: &str) -> Result<bool, ApiError> {
-        match self.get(name) {
-            None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-            Some(other) => Err(unreadable(name, &go::invalid_syntax("ParseBool", other))),
-        }
-    }
-
-    /// A whole number, whatever its unit.
-    pub(super) fn int(&self, name: &str) -> Result<Option<i64>, ApiError> {
-        self.get(name)
-            .map(|text| parse_int(text).map_err(|why| unreadable(name, &why)))
+    /// Reads a value; an unreadable one is an error that names the parameter.
+    pub(super) fn read<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let unreadable =
+            |text| ApiError::bad_request(format!("{name} must be {expected}, but is {text:?}"));
+        let value = self.get(name);
+        value
+            .map(|text| read(text).ok_or_else(|| unreadable(text)))
             .transpose()
     }
 
-    pub(super) fn pretty(&self) -> bool {
-        self.get("prettyPrint")
-            .is_some_and(|value| value != "false")
+    pub(super) fn int(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        self.read(name, "a whole number", |text| text.parse().ok())
     }
 
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(move |(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        let of_name = self.0.iter().filter(move |(key, _)| key == name);
+        of_name.map(|(_, value)| value.as_str())
     }
 }
 
-/// What `/api/traces` is asked.
-pub(super) struct TraceQuery {
-    pub(super) trace_ids: Vec<Option<TraceId>>,
-    pub(super) raw: bool,
+/// What `/api/traces` is asked for.
+pub(super) enum TraceQuery {
+    /// These traces. Unknown ids are left out of the answer.
+    Ids(Vec<TraceId>),
+    /// The traces that match.
+    Search(Search),
+}
+
+/// One span of the service must match all of it; the answer is then its whole trace.
+pub(super) struct Search {
+    /// The largest number of traces in the answer.
+    pub(super) limit: usize,
     service: String,
     operation: Option<String>,
     tags: BTreeMap<String, String>,
-    /// Nanoseconds since 1970, both ends included.
+    /// Nanoseconds since 1970, both ends included: when the span starts.
     start: i128,
     end: i128,
+    /// Nanoseconds.
     min_duration: Option<i64>,
     max_duration: Option<i64>,
-    limit: i64,
 }
 
 impl TraceQuery {
     pub(super) fn parse(params: &Params) -> Result<Self, ApiError> {
+        let mut ids = params.all("traceID").peekable();
+        if ids.peek().is_some() {
+            return Ok(Self::Ids(ids.filter_map(TraceId::from_hex).collect()));
+        }
+        Search::parse(params).map(Self::Search)
+    }
+}
+
+impl Search {
+    fn parse(params: &Params) -> Result<Self, ApiError> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let query = Self {
-            service: params.get("service").unwrap_or_default().to_owned(),
-            operation: params.get("operation").map(str::to_owned),
-            start: micros(params, "start")?.unwrap_or(nanos(now.saturating_sub(DEFAULT_WINDOW))),
-            end: micros(params, "end")?.unwrap_or(nanos(now)),
-            tags: tags::parse(params.all("tag"), params.all("tags"))?,
-            limit: params
-                .get("limit")
-                .map_or(Ok(DEFAULT_LIMIT), parse_int)
-                .map_err(ApiError::bad_request)?,
-            min_duration: duration(params, "minDuration")?,
-            max_duration: duration(params, "maxDuration")?,
-            trace_ids: trace_ids(params)?,
-            raw: params.bool("raw")?,
+        let time = |name, default: Duration| {
+            let micros = params.int(name)?.map(|micros| i128::from(micros) * 1_000);
+            Ok(micros.unwrap_or(i128::try_from(default.as_nanos()).unwrap_or(i128::MAX)))
         };
-        query.check(params)?;
-        Ok(query)
-    }
-
-    /// How many traces at most.
-    pub(super) fn limit(&self) -> Result<usize, ApiError> {
-        let limit = usize::try_from(self.limit).ok().filter(|limit| *limit > 0);
-        limit.filter(|_| self.limit <= MAX_LIMIT).ok_or_else(|| {
-            let message = "search depth must be greater than 0 and less than max traces";
-            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+        let duration = |name| params.read(name, "a duration such as 1.5s", parse_duration);
+        let positive = |text: &str| text.parse().ok().filter(|limit| *limit > 0);
+        let service = params
+            .get("service")
+            .ok_or_else(|| ApiError::bad_request("service is missing"))?;
+        Ok(Self {
+            limit: params
+                .read("limit", "a number above 0", positive)?
+                .unwrap_or(DEFAULT_LIMIT),
+            service: service.to_owned(),
+            operation: params.get("operation").map(str::to_owned),
+            tags: params
+                .read("tags", "a JSON object of strings", |text| {
+                    serde_json::from_str(text).ok()
+                })?
+                .unwrap_or_default(),
+            start: time("start", now.saturating_sub(DEFAULT_WINDOW))?,
+            end: time("end", now)?,
+            min_duration: duration("minDuration")?,
+            max_duration: duration("maxDuration")?,
         })
     }
 
-    /// One span of the service must meet all that is asked; the whole trace is then meant.
     pub(super) fn matches(&self, trace: &Trace) -> bool {
         trace.spans.iter().any(|span| self.matches_span(span))
     }
 
     fn matches_span(&self, span: &Span) -> bool {
         let duration = i64::try_from(span.sane_end() - span.start).unwrap_or(i64::MAX);
+        let operation = self.operation.as_deref();
         *span.resource.service == *self.service
-            && self
-                .operation
-                .as_ref()
-                .is_none_or(|operation| **operation == *span.name)
+            && operation.is_none_or(|operation| operation == &*span.name)
             && (self.start..=self.end).contains(&i128::from(span.start))
             && self.min_duration.is_none_or(|min| duration >= min)
             && self.max_duration.is_none_or(|max| duration <= max)
@@ -129,50 +132,52 @@ impl TraceQuery {
                 .iter()
                 .all(|(key, value)| tags::matches(span, key, value))
     }
+}
 
-    fn check(&self, params: &Params) -> Result<(), ApiError> {
-        if self.trace_ids.is_empty() {
-            params.required("service")?;
-        }
-        if let (Some(min), Some(max)) = (self.min_duration, self.max_duration)
-            && max < min
-        {
-            let message = "'maxDuration' should be greater than 'minDuration'";
-            return Err(ApiError::bad_request(message));
-        }
-        Ok(())
+/// A duration in nanoseconds, as people type it into Jaeger's page: `100ms`, `1.5s`, `1m30s`.
+fn parse_duration(text: &str) -> Option<i64> {
+    let mut nanos = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(char::is_alphabetic)?);
+        let end = after.find(|char: char| !char.is_alphabetic());
+        let (unit, after) = after.split_at(end.unwrap_or(after.len()));
+        let unit = match unit {
+            "ns" => 1.0,
+            "us" | "µs" => 1e3,
+            "ms" => 1e6,
+            "s" => 1e9,
+            "m" => 60e9,
+            "h" => 3600e9,
+            _ => return None,
+        };
+        nanos += number.parse::<f64>().ok()? * unit;
+        rest = after;
     }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the cast saturates, and fractions of a nanosecond are nothing"
+    )]
+    Some(nanos as i64)
 }
 
-fn micros(params: &Params, name: &str) -> Result<Option<i128>, ApiError> {
-    Ok(params.int(name)?.map(|micros| i128::from(micros) * 1_000))
-}
+#[cfg(test)]
+mod tests {
+    use super::parse_duration;
 
-fn nanos(since_1970: Duration) -> i128 {
-    i128::try_from(since_1970.as_nanos()).unwrap_or(i128::MAX)
-}
-
-/// Zero asks for nothing.
-fn duration(params: &Params, name: &str) -> Result<Option<i64>, ApiError> {
-    let parsed = params.get(name).map(go::parse_duration).transpose();
-    Ok(parsed
-        .map_err(|why| unreadable(name, &why))?
-        .filter(|nanos| *nanos != 0))
-}
-
-fn trace_ids(params: &Params) -> Result<Vec<Option<TraceId>>, ApiError> {
-    let unreadable = |why| ApiError::bad_request(format!("cannot parse traceID param: {why}"));
-    params
-        .all("traceID")
-        .map(|id| parse_trace_id(id).map_err(unreadable))
-        .collect()
-}
-
-fn parse_int(text: &str) -> Result<i64, String> {
-    text.parse()
-        .map_err(|_| go::invalid_syntax("ParseInt", text))
-}
-
-fn unreadable(name: &str, why: &str) -> ApiError {
-    ApiError::bad_request(format!("unable to parse param '{name}': {why}"))
+    #[test]
+    fn durations_have_numbers_and_units() {
+        let cases = [
+            ("100ms", Some(100_000_000)),
+            ("1m30s", Some(90_000_000_000)),
+            ("1.5s", Some(1_500_000_000)),
+            ("2µs", Some(2_000)),
+            ("100", None),
+            ("1x", None),
+            ("ms", None),
+        ];
+        for (text, nanos) in cases {
+            assert_eq!(parse_duration(text), nanos, "{text}");
+        }
+    }
 }

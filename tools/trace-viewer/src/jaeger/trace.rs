@@ -1,5 +1,6 @@
 //! A trace in Jaeger's JSON.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -7,65 +8,50 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::adjust::{self, Shown};
-use crate::model::{
-    Attribute, Event, Kind, Link, Resource, SpanId, StatusCode, TraceId, Value, find,
-};
+use crate::answers::{Answers, Room, Seq};
+use crate::model::{Attribute, Event, Link, Resource, Span, StatusCode, Value, find};
 use crate::store::Trace;
 
-/// The whole trace; `raw` as it came, else set right.
-pub(super) fn render(trace: &Trace, raw: bool) -> impl Serialize + use<> {
-    let spans = if raw {
-        adjust::as_they_came(&trace.spans)
-    } else {
-        adjust::adjusted(&trace.spans)
-    };
-    let mut processes: Vec<Arc<Resource>> = Vec::new();
-    let mut process_of = Vec::with_capacity(spans.len());
-    for shown in &spans {
-        let known = processes
-            .iter()
-            .position(|known| Arc::ptr_eq(known, &shown.span.resource));
-        process_of.push(known.unwrap_or(processes.len()));
-        if known.is_none() {
-            processes.push(Arc::clone(&shown.span.resource));
-        }
-    }
-    RenderedTrace {
-        id: trace.id,
-        raw,
-        spans,
-        process_of,
-        processes,
+/// A whole trace, and the memory for writing it.
+pub(super) struct Rendered {
+    trace: Arc<Trace>,
+    _room: Room,
+}
+
+impl Rendered {
+    pub(super) fn new(answers: &Answers, trace: Arc<Trace>) -> Self {
+        let _room = answers.room(trace.spans.len());
+        Self { trace, _room }
     }
 }
 
-struct RenderedTrace {
-    id: TraceId,
-    raw: bool,
-    spans: Vec<Shown>,
-    process_of: Vec<usize>,
-    /// Equal ones are one already: a trace shares them.
-    processes: Vec<Arc<Resource>>,
-}
-
-impl Serialize for RenderedTrace {
+impl Serialize for Rendered {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let spans = self.spans.iter().zip(&self.process_of);
-        let spans: Vec<_> = spans
-            .map(|(shown, process)| span(shown, *process, self.raw))
-            .collect();
+        let spans = self.trace.spans_once();
+        // A trace holds equal resources once, so identity is equality.
+        let mut processes: Vec<&Resource> = Vec::new();
+        let mut place: HashMap<*const Resource, usize> = HashMap::new();
+        for span in &spans {
+            place.entry(Arc::as_ptr(&span.resource)).or_insert_with(|| {
+                processes.push(&span.resource);
+                processes.len() - 1
+            });
+        }
+        let rendered = || {
+            let spans = spans.iter();
+            spans.map(|span| jaeger_span(span, place[&Arc::as_ptr(&span.resource)]))
+        };
         let mut map = serializer.serialize_map(Some(4))?;
-        map.serialize_entry("traceID", &self.id.to_string())?;
-        map.serialize_entry("spans", &spans)?;
-        map.serialize_entry("processes", &Processes(&self.processes))?;
+        map.serialize_entry("traceID", &self.trace.id.to_string())?;
+        map.serialize_entry("spans", &Seq(rendered))?;
+        map.serialize_entry("processes", &Processes(&processes))?;
         map.serialize_entry("warnings", &None::<()>)?;
         map.end()
     }
 }
 
 /// `p1`, `p2` and so on, in the order of their first use.
-struct Processes<'a>(&'a [Arc<Resource>]);
+struct Processes<'a>(&'a [&'a Resource]);
 
 impl Serialize for Processes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -76,7 +62,7 @@ impl Serialize for Processes<'_> {
             tags: Vec<Tag<'a>>,
         }
         serializer.collect_map(self.0.iter().enumerate().map(|(at, resource)| {
-            let tags = sorted(tags(&resource.attributes, true));
+            let tags = sorted(tags(&resource.attributes));
             (
                 process_id(at),
                 Process {
@@ -107,7 +93,8 @@ struct JaegerSpan<'a> {
     logs: Vec<Log<'a>>,
     #[serde(rename = "processID")]
     process_id: String,
-    warnings: Option<&'a [String]>,
+    /// Always null; Jaeger's page expects the key.
+    warnings: Option<()>,
 }
 
 #[derive(Serialize)]
@@ -143,27 +130,26 @@ enum TagValue<'a> {
     Float(f64),
 }
 
-fn span<'a>(shown: &'a Shown, process: usize, raw: bool) -> JaegerSpan<'a> {
-    let span = &*shown.span;
+fn jaeger_span(span: &Span, process: usize) -> JaegerSpan<'_> {
     JaegerSpan {
         trace_id: span.trace_id.to_string(),
-        span_id: shown.id.to_string(),
+        span_id: span.id.to_string(),
         operation_name: &span.name,
-        references: references(shown, raw),
+        references: references(span),
         start_time: span.start / 1_000,
         duration: (span.sane_end() - span.start) / 1_000,
-        tags: span_tags(shown, raw),
-        logs: span.events.iter().map(|event| log(event, raw)).collect(),
+        tags: span_tags(span),
+        logs: span.events.iter().map(log).collect(),
         process_id: process_id(process),
-        warnings: (!shown.warnings.is_empty()).then_some(&shown.warnings),
+        warnings: None,
     }
 }
 
-/// The parent first, unless a link names it too: then the link alone stands for both.
-fn references(shown: &Shown, raw: bool) -> Vec<Reference> {
-    let trace_id = shown.span.trace_id;
-    let parent = shown.parent.filter(|parent| {
-        let mut links = shown.span.links.iter();
+/// The parent comes first. When a link names the parent too, the link alone stands for both.
+fn references(span: &Span) -> Vec<Reference> {
+    let trace_id = span.trace_id;
+    let parent = span.parent.filter(|parent| {
+        let mut links = span.links.iter();
         !links.any(|link| link.trace_id == Some(trace_id) && link.span_id == Some(*parent))
     });
     let parent = parent.map(|parent| Reference {
@@ -171,76 +157,60 @@ fn references(shown: &Shown, raw: bool) -> Vec<Reference> {
         trace_id: trace_id.to_string(),
         span_id: parent.to_string(),
     });
-    let links = shown
-        .span
-        .links
-        .iter()
-        .filter(|link| raw || link.trace_id.is_some());
-    parent.into_iter().chain(links.map(reference)).collect()
+    let links = span.links.iter().filter_map(reference);
+    parent.into_iter().chain(links).collect()
 }
 
-fn reference(link: &Link) -> Reference {
-    let zero = || "0".repeat(16);
+/// `None` for a link with an all-zero id: it leads nowhere.
+fn reference(link: &Link) -> Option<Reference> {
     let kind = find(&link.attributes, "opentracing.ref_type").and_then(Value::as_text);
-    Reference {
+    Some(Reference {
         ref_type: if kind == Some("child_of") {
             "CHILD_OF"
         } else {
             "FOLLOWS_FROM"
         },
-        trace_id: link.trace_id.as_ref().map_or_else(zero, TraceId::to_string),
-        span_id: link.span_id.as_ref().map_or_else(zero, SpanId::to_string),
-    }
+        trace_id: link.trace_id?.to_string(),
+        span_id: link.span_id?.to_string(),
+    })
 }
 
-fn span_tags(shown: &Shown, raw: bool) -> Vec<Tag<'_>> {
-    let span = &*shown.span;
-    let scope = [
-        ("otel.scope.name", &span.scope.name),
-        ("otel.scope.version", &span.scope.version),
+fn span_tags(span: &Span) -> Vec<Tag<'_>> {
+    let mut all: Vec<_> = tags(&span.attributes).collect();
+    let code = match span.status.code {
+        StatusCode::Unset => "",
+        StatusCode::Ok => "OK",
+        StatusCode::Error => "ERROR",
+    };
+    let derived = [
+        ("otel.scope.name", &*span.scope.name),
+        ("otel.scope.version", &*span.scope.version),
+        ("span.kind", span.kind.name()),
+        ("otel.status_code", code),
+        ("otel.status_description", &*span.status.message),
+        ("w3c.tracestate", &*span.trace_state),
     ];
-    let scope = scope.into_iter().filter(|(_, text)| !text.is_empty());
-    let mut all: Vec<_> = scope.map(|(key, text)| text_tag(key, text)).collect();
-    all.extend(tags(&span.attributes, !raw));
-    if span.kind != Kind::Unspecified {
-        all.push(text_tag("span.kind", span.kind.name()));
+    let derived = derived.into_iter().filter(|(_, text)| !text.is_empty());
+    all.extend(derived.map(|(key, text)| text_tag(key, text)));
+    if span.failed() {
+        all.push(Tag {
+            key: "error",
+            r#type: "bool",
+            value: TagValue::Bool(true),
+        });
     }
-    match span.status.code {
-        StatusCode::Unset => {}
-        StatusCode::Ok => all.push(text_tag("otel.status_code", "OK")),
-        StatusCode::Error => {
-            all.push(text_tag("otel.status_code", "ERROR"));
-            all.push(Tag {
-                key: "error",
-                r#type: "bool",
-                value: TagValue::Bool(true),
-            });
-        }
-    }
-    if !span.status.message.is_empty() {
-        all.push(text_tag("otel.status_description", &span.status.message));
-    }
-    if !span.trace_state.is_empty() {
-        all.push(text_tag("w3c.tracestate", &span.trace_state));
-    }
-    if raw { all } else { sorted(all) }
+    sorted(all)
 }
 
-fn log(event: &Event, raw: bool) -> Log<'_> {
+fn log(event: &Event) -> Log<'_> {
     let named = !event.name.is_empty() && find(&event.attributes, "event").is_none();
-    let mut fields: Vec<_> = named
-        .then(|| text_tag("event", &event.name))
-        .into_iter()
-        .collect();
-    let attributes = tags(&event.attributes, !raw);
-    if raw {
-        fields.extend(attributes)
-    } else {
-        fields.extend(sorted(attributes))
-    }
+    let name = named.then(|| text_tag("event", &event.name));
     Log {
         timestamp: event.time / 1_000,
-        fields,
+        fields: name
+            .into_iter()
+            .chain(sorted(tags(&event.attributes)))
+            .collect(),
     }
 }
 
@@ -252,60 +222,35 @@ fn text_tag<'a>(key: &'a str, text: &'a str) -> Tag<'a> {
     }
 }
 
-fn tags(attributes: &[Attribute], dotted_ip: bool) -> impl Iterator<Item = Tag<'_>> {
-    attributes
-        .iter()
-        .map(move |attribute| tag(attribute, dotted_ip))
+fn tags(attributes: &[Attribute]) -> impl Iterator<Item = Tag<'_>> {
+    attributes.iter().map(tag)
 }
 
-fn tag(attribute: &Attribute, dotted_ip: bool) -> Tag<'_> {
-    let key = &*attribute.key;
+fn tag(attribute: &Attribute) -> Tag<'_> {
     let (kind, value) = match &attribute.value {
         Value::Text(text) | Value::Json(text) => ("string", TagValue::Text(text)),
         Value::Empty => ("string", TagValue::Text("")),
         Value::Bool(bool) => ("bool", TagValue::Bool(*bool)),
         Value::Bytes(bytes) => ("binary", TagValue::Owned(BASE64.encode(bytes))),
-        Value::Float(float) => ("float64", number(float.0)),
-        Value::Int(int) => match u32::try_from(*int) {
-            Ok(ip) if dotted_ip && matches!(key, "ip" | "peer.ipv4") => (
-                "string",
-                TagValue::Owned(std::net::Ipv4Addr::from_bits(ip).to_string()),
-            ),
-            _ => ("int64", whole(*int)),
-        },
+        // JSON has no word for a number that is not finite.
+        Value::Float(float) if !float.0.is_finite() => {
+            ("float64", TagValue::Owned(float.0.to_string()))
+        }
+        Value::Float(float) => ("float64", TagValue::Float(float.0)),
+        Value::Int(int) if MAX_SAFE < int.unsigned_abs() => {
+            ("int64", TagValue::Owned(int.to_string()))
+        }
+        Value::Int(int) => ("int64", TagValue::Int(*int)),
     };
     Tag {
-        key,
+        key: &attribute.key,
         r#type: kind,
         value,
     }
 }
 
 /// The largest whole number that a double, and so JavaScript, holds exactly.
-const MAX_SAFE: i64 = (1 << 53) - 1;
-
-fn whole(int: i64) -> TagValue<'static> {
-    if (-MAX_SAFE..=MAX_SAFE).contains(&int) {
-        TagValue::Int(int)
-    } else {
-        TagValue::Owned(int.to_string())
-    }
-}
-
-/// Go writes 2.0 as 2. JSON has no word for what is not finite.
-fn number(float: f64) -> TagValue<'static> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "only when it is whole and safe"
-    )]
-    if !float.is_finite() {
-        TagValue::Owned(float.to_string())
-    } else if float.fract() == 0.0 && float.abs() < 9e15 {
-        TagValue::Int(float as i64)
-    } else {
-        TagValue::Float(float)
-    }
-}
+const MAX_SAFE: u64 = (1 << 53) - 1;
 
 fn sorted<'a>(tags: impl IntoIterator<Item = Tag<'a>>) -> Vec<Tag<'a>> {
     let mut tags: Vec<_> = tags.into_iter().collect();

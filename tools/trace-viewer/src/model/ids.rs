@@ -20,6 +20,15 @@ impl TraceId {
         let bytes: [u8; 16] = bytes.try_into().ok()?;
         Self::new(u128::from_be_bytes(bytes))
     }
+
+    /// Reads an id as people and Jaeger write it: in any case, with or without leading zeros. `None` for zero,
+    /// and for anything that is not 1 to 32 hex digits.
+    #[must_use]
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let id = u128::from_str_radix(text, 16).ok().filter(|_| digits)?;
+        Self::new(id)
+    }
 }
 
 /// 32 hex digits, but 16 when the upper half is zero: Jaeger writes them so.

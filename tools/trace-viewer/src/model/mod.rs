@@ -1,8 +1,7 @@
-//! What is kept of a span and of a log line: OTLP's fields, without its wire form.
+//! Spans and log lines as the viewer keeps them: OTLP's fields, without its wire format.
 //!
-//! Protobuf's structs stay in `otlp`, Jaeger's JSON stays in `jaeger`. Everything here is as it came:
-//! no time is corrected, no id changed, no attribute reordered. What a reader wants to see differently
-//! is worked out when it is asked for.
+//! Protobuf's structs stay in `otlp`, Jaeger's JSON stays in `jaeger`. Everything here is as it came: no time is
+//! corrected, no id changed, no attribute reordered. Answers that need it otherwise work it out.
 
 mod ids;
 mod size;
@@ -25,25 +24,25 @@ pub(crate) struct Span {
     pub(crate) parent: Option<SpanId>,
     /// The operation.
     pub(crate) name: Box<str>,
-    /// Which side of which kind of call it is.
+    /// Its kind.
     pub(crate) kind: Kind,
     /// Nanoseconds since 1970.
     pub(crate) start: u64,
     /// Nanoseconds since 1970, as sent: it may lie before the start.
     pub(crate) end: u64,
-    /// How it went.
+    /// Its status.
     pub(crate) status: Status,
     /// W3C tracestate, as sent.
     pub(crate) trace_state: Box<str>,
-    /// What is known of it.
+    /// Its attributes, in the order in which they came.
     pub(crate) attributes: Box<[Attribute]>,
-    /// What happened during it.
+    /// Its events, in the order in which they came.
     pub(crate) events: Box<[Event]>,
-    /// Other spans it has to do with.
+    /// Links to other spans, which may be in other traces.
     pub(crate) links: Box<[Link]>,
-    /// Who did it; shared by the spans of one process.
+    /// The process that recorded it; shared by the spans of one process.
     pub(crate) resource: Arc<Resource>,
-    /// Which library recorded it; shared likewise.
+    /// The library that recorded it; shared likewise.
     pub(crate) scope: Arc<Scope>,
 }
 
@@ -54,7 +53,7 @@ impl Span {
         self.end.max(self.start.saturating_add(1))
     }
 
-    /// True when the sender says that it failed.
+    /// True when its status is an error.
     #[must_use]
     pub(crate) fn failed(&self) -> bool {
         self.status.code == StatusCode::Error
@@ -80,7 +79,7 @@ pub(crate) fn find<'a>(attributes: &'a [Attribute], key: &str) -> Option<&'a Val
     found.map(|attribute| &attribute.value)
 }
 
-/// Which side of which kind of call a span is.
+/// The role of a span in a call or a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Kind {
     /// Not said.
@@ -113,7 +112,7 @@ impl Kind {
     }
 }
 
-/// How a span went.
+/// The status of a span.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Status {
     /// Unset, ok or error.
@@ -125,10 +124,10 @@ pub(crate) struct Status {
 /// Unset, ok or error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum StatusCode {
-    /// Nothing was said, which is what success looks like.
+    /// The default, and what most successful spans have.
     #[default]
     Unset,
-    /// Somebody vouched for it.
+    /// The sender marked the span as successful.
     Ok,
     /// It failed.
     Error,
@@ -139,40 +138,40 @@ pub(crate) enum StatusCode {
 pub(crate) struct Event {
     /// Nanoseconds since 1970.
     pub(crate) time: u64,
-    /// What.
+    /// Its name.
     pub(crate) name: Box<str>,
-    /// More of it.
+    /// Its attributes.
     pub(crate) attributes: Box<[Attribute]>,
 }
 
-/// Another span that a span has to do with, perhaps in another trace.
+/// A link from a span to another one, perhaps in another trace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Link {
     /// Its trace; `None` for an all-zero id.
     pub(crate) trace_id: Option<TraceId>,
     /// Its id; `None` for an all-zero one.
     pub(crate) span_id: Option<SpanId>,
-    /// Why.
+    /// The attributes of the link, often the reason for it.
     pub(crate) attributes: Box<[Attribute]>,
 }
 
-/// Who sent a span: one process.
+/// The process that sent a span.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Resource {
-    /// `service.name`, or Jaeger's word for one that is missing or empty.
+    /// `service.name`; as in Jaeger `missing-service-name` or `empty-service-name` when there is none.
     pub(crate) service: Box<str>,
-    /// All the rest.
+    /// The other attributes.
     pub(crate) attributes: Box<[Attribute]>,
 }
 
-/// Which library recorded a span.
+/// The library that recorded a span.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Scope {
     /// Its name, often empty.
     pub(crate) name: Box<str>,
     /// Its version, often empty.
     pub(crate) version: Box<str>,
-    /// More of it.
+    /// Its attributes.
     pub(crate) attributes: Box<[Attribute]>,
 }
 
@@ -189,8 +188,8 @@ pub(crate) struct LogLine {
     pub(crate) severity: i32,
     /// The message.
     pub(crate) body: Value,
-    /// More of it.
+    /// Its attributes.
     pub(crate) attributes: Box<[Attribute]>,
-    /// Who wrote it.
+    /// The process that wrote it.
     pub(crate) resource: Arc<Resource>,
 }

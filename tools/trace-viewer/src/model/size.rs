@@ -1,35 +1,33 @@
-//! What a value holds on the heap, so that the store's bound can be one of bytes.
+//! The bytes that a value has on the heap, so that the store's bound can be one of bytes.
 //!
-//! An estimate from below would break the promise, so each allocation counts what the allocator adds to it.
+//! Each allocation counts as what glibc takes for it: 8 bytes for its header, rounded up to 16, at least 32.
 
 use super::{Attribute, Event, Link, LogLine, Resource, Scope, Span, Value};
 
-/// What an allocation costs beside what was asked for: the header, and rounding up to 16 bytes.
-const PER_ALLOCATION: usize = 16;
+/// The bytes that glibc's allocator takes for an allocation of so many bytes.
+fn allocation(bytes: usize) -> usize {
+    match bytes {
+        0 => 0,
+        bytes => (bytes + 8).next_multiple_of(16).max(32),
+    }
+}
 
-/// Bytes on the heap, beyond the value's own.
+/// The memory of a value beside the value itself.
 pub(crate) trait HeapSize {
-    /// Bytes on the heap, what is shared left out.
+    /// Bytes on the heap, without those that are shared.
     fn heap_size(&self) -> usize;
 }
 
 impl HeapSize for str {
     fn heap_size(&self) -> usize {
-        if self.is_empty() {
-            0
-        } else {
-            self.len() + PER_ALLOCATION
-        }
+        allocation(self.len())
     }
 }
 
 impl<T: HeapSize> HeapSize for [T] {
     fn heap_size(&self) -> usize {
-        if self.is_empty() {
-            return 0;
-        }
         let inside: usize = self.iter().map(HeapSize::heap_size).sum();
-        size_of_val(self) + PER_ALLOCATION + inside
+        allocation(size_of_val(self)) + inside
     }
 }
 
@@ -37,7 +35,7 @@ impl HeapSize for Value {
     fn heap_size(&self) -> usize {
         match self {
             Self::Text(text) | Self::Json(text) => text.heap_size(),
-            Self::Bytes(bytes) => bytes.len() + PER_ALLOCATION,
+            Self::Bytes(bytes) => allocation(bytes.len()),
             Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Empty => 0,
         }
     }
@@ -87,5 +85,22 @@ impl HeapSize for Span {
 impl HeapSize for LogLine {
     fn heap_size(&self) -> usize {
         self.body.heap_size() + self.attributes.heap_size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_texts_count_as_the_smallest_allocation() {
+        for (text, bytes) in [
+            ("", 0),
+            ("a", 32),
+            (&*"a".repeat(24), 32),
+            (&*"a".repeat(25), 48),
+        ] {
+            assert_eq!(text.heap_size(), bytes, "{text}");
+        }
     }
 }

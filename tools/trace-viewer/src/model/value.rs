@@ -11,23 +11,23 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 pub(crate) struct Attribute {
     /// For instance `http.request.method`.
     pub(crate) key: Box<str>,
-    /// What it says.
+    /// Its value.
     pub(crate) value: Value,
 }
 
-/// What an attribute can say. Arrays and maps are kept as JSON text: that is how they are shown,
-/// compared and answered, so nothing is lost by not keeping them as trees.
+/// The value of an attribute. Arrays and maps are kept as JSON text, because they are only ever shown, compared
+/// and answered as such.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Value {
     /// A text.
     Text(Box<str>),
-    /// Yes or no.
+    /// True or false.
     Bool(bool),
     /// A whole number, all 64 bits of it.
     Int(i64),
     /// Any other number.
     Float(Float),
-    /// Bytes; also a text that was not UTF-8.
+    /// Bytes.
     Bytes(Box<[u8]>),
     /// An array or a map, as JSON.
     Json(Box<str>),
@@ -68,7 +68,7 @@ impl Value {
         }
     }
 
-    /// As it is compared with what somebody searches for.
+    /// The text that a search compares with.
     #[must_use]
     pub(crate) fn to_text(&self) -> Cow<'_, str> {
         match self {

@@ -1,6 +1,6 @@
-//! From protobuf's structs to what is kept.
+//! From protobuf's structs to the model.
 //!
-//! A span that can't be kept is refused by itself, with the reason: the rest of its request is taken.
+//! A span that cannot be kept is rejected by itself, with a reason; the rest of its request is kept.
 
 use std::sync::Arc;
 
@@ -13,48 +13,40 @@ use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use opentelemetry_proto::tonic::trace::v1::{Span as ProtoSpan, Status as ProtoStatus, span};
 use serde_json::json;
 
-use super::utf8;
+use super::Rejected;
 use crate::model::{
     Attribute, Event, Float, Kind, Link, LogLine, Resource, Scope, Span, SpanId, Status,
     StatusCode, TraceId, Value,
 };
 
-/// What of a request is kept, and what is not.
+/// The items of a request.
 #[derive(Debug)]
-pub(crate) struct Batch<T> {
-    /// What is kept.
-    pub(crate) items: Vec<T>,
-    /// How many are not.
-    pub(crate) rejected: i64,
-    /// Why the first of those is not.
-    pub(crate) reason: String,
+pub(super) struct Batch<T> {
+    /// The items to keep.
+    pub(super) items: Vec<T>,
+    /// The others.
+    pub(super) rejected: Rejected,
 }
 
 impl<T> Batch<T> {
     fn new() -> Self {
         Self {
             items: Vec::new(),
-            rejected: 0,
-            reason: String::new(),
+            rejected: Rejected::default(),
         }
     }
 
     fn take(&mut self, item: Result<T, String>) {
         match item {
             Ok(item) => self.items.push(item),
-            Err(reason) => {
-                if self.rejected == 0 {
-                    self.reason = reason;
-                }
-                self.rejected += 1;
-            }
+            Err(reason) => self.rejected.add(1, reason),
         }
     }
 }
 
 /// The spans of a request.
 #[must_use]
-pub(crate) fn spans(request: ExportTraceServiceRequest) -> Batch<Span> {
+pub(super) fn spans(request: ExportTraceServiceRequest) -> Batch<Span> {
     let mut batch = Batch::new();
     for of_resource in request.resource_spans {
         let resource = Arc::new(resource(of_resource.resource.unwrap_or_default()));
@@ -68,9 +60,9 @@ pub(crate) fn spans(request: ExportTraceServiceRequest) -> Batch<Span> {
     batch
 }
 
-/// The log lines of a request. Those written outside any trace are not refused, but not kept either.
+/// The log lines of a request. Lines written outside any trace are neither kept nor rejected.
 #[must_use]
-pub(crate) fn log_lines(request: ExportLogsServiceRequest) -> Batch<LogLine> {
+pub(super) fn log_lines(request: ExportLogsServiceRequest) -> Batch<LogLine> {
     let mut batch = Batch::new();
     for of_resource in request.resource_logs {
         let resource = Arc::new(resource(of_resource.resource.unwrap_or_default()));
@@ -100,19 +92,17 @@ fn span(span: ProtoSpan, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Result
             &span.parent_span_id,
         ));
     }
-    let mut attributes = attributes(span.attributes);
-    let name = name(span.name, &mut attributes);
     Ok(Span {
         trace_id,
         id,
         parent: SpanId::from_bytes(&span.parent_span_id),
-        name,
+        name: span.name.into(),
         kind: kind(span.kind),
         start: span.start_time_unix_nano,
         end: span.end_time_unix_nano,
         status: status(span.status.unwrap_or_default()),
-        trace_state: utf8::lossy(span.trace_state),
-        attributes: attributes.into(),
+        trace_state: span.trace_state.into(),
+        attributes: attributes(span.attributes).into(),
         events: span.events.into_iter().map(event).collect(),
         links: span.links.into_iter().map(link).collect(),
         resource: Arc::clone(resource),
@@ -125,26 +115,7 @@ fn bad_id(name: &str, what: &str, length: usize, id: &[u8]) -> String {
         found if found == length => "all zero".to_owned(),
         found => format!("{found} bytes long"),
     };
-    format!(
-        "span '{}': the {what} must be {length} bytes, not all zero; it is {found}",
-        utf8::lossy(name.to_owned())
-    )
-}
-
-/// A name that is not UTF-8 goes into an attribute, as bytes; so does Jaeger.
-fn name(name: String, attributes: &mut Vec<Attribute>) -> Box<str> {
-    const INVALID: &str = "invalid-span-name";
-    match utf8::unescape(&name) {
-        None => name.into(),
-        Some(bytes) => {
-            let value = Value::Bytes(bytes.into());
-            attributes.push(Attribute {
-                key: INVALID.into(),
-                value,
-            });
-            INVALID.into()
-        }
-    }
+    format!("span '{name}': the {what} must be {length} bytes, not all zero; it is {found}")
 }
 
 fn kind(kind: i32) -> Kind {
@@ -166,14 +137,14 @@ fn status(status: ProtoStatus) -> Status {
     };
     Status {
         code,
-        message: utf8::lossy(status.message),
+        message: status.message.into(),
     }
 }
 
 fn event(event: span::Event) -> Event {
     Event {
         time: event.time_unix_nano,
-        name: utf8::lossy(event.name),
+        name: event.name.into(),
         attributes: attributes(event.attributes).into(),
     }
 }
@@ -220,15 +191,15 @@ fn resource(resource: ProtoResource) -> Resource {
 
 fn scope(scope: InstrumentationScope) -> Scope {
     Scope {
-        name: utf8::lossy(scope.name),
-        version: utf8::lossy(scope.version),
+        name: scope.name.into(),
+        version: scope.version.into(),
         attributes: attributes(scope.attributes).into(),
     }
 }
 
 fn attributes(attributes: Vec<KeyValue>) -> Vec<Attribute> {
     let attribute = |attribute: KeyValue| Attribute {
-        key: utf8::lossy(attribute.key),
+        key: attribute.key.into(),
         value: value(attribute.value),
     };
     attributes.into_iter().map(attribute).collect()
@@ -236,10 +207,7 @@ fn attributes(attributes: Vec<KeyValue>) -> Vec<Attribute> {
 
 fn value(value: Option<AnyValue>) -> Value {
     match value.and_then(|value| value.value) {
-        Some(ProtoValue::StringValue(text)) => match utf8::unescape(&text) {
-            None => Value::Text(text.into()),
-            Some(bytes) => Value::Bytes(bytes.into()),
-        },
+        Some(ProtoValue::StringValue(text)) => Value::Text(text.into()),
         Some(ProtoValue::BoolValue(bool)) => Value::Bool(bool),
         Some(ProtoValue::IntValue(int)) => Value::Int(int),
         Some(ProtoValue::DoubleValue(double)) => Value::Float(Float(double)),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderValue;
+use axum::middleware::map_response;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
     LogsService, LogsServiceServer,
 };
@@ -21,13 +23,14 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
 use tonic::transport::server::{Router, Server};
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Code, Request, Response, Status, async_trait};
 
-use super::{Batch, MAX_REQUEST_BYTES, convert};
+use super::{MAX_REQUEST_BYTES, Rejected, take_log_lines, take_spans};
 use crate::store::Store;
 
-/// The three services; whoever calls this serves them.
+/// The three services.
 pub(crate) fn router(store: Arc<Store>) -> Router {
     let receiver = Arc::new(Receiver { store });
     let traces = TraceServiceServer::from_arc(Arc::clone(&receiver))
@@ -39,32 +42,44 @@ pub(crate) fn router(store: Arc<Store>) -> Router {
     let metrics = MetricsServiceServer::from_arc(receiver)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_REQUEST_BYTES);
-    Server::builder()
-        .add_service(traces)
-        .add_service(logs)
-        .add_service(metrics)
+    let services = Routes::new(traces).add_service(logs).add_service(metrics);
+    let services = services.into_axum_router();
+    let services = services.layer(map_response(async |response| refuse_for_good(response)));
+    Server::builder().add_routes(services.into())
 }
 
-/// What a request for spans is answered: nothing special, or how many were refused and why.
-pub(super) fn traces_response<T>(batch: &Batch<T>) -> ExportTraceServiceResponse {
+/// The answer to a request with spans. `partial_success` stays unset when nothing was rejected, as OTLP demands.
+pub(super) fn traces_response(rejected: &Rejected) -> ExportTraceServiceResponse {
     let partial_success = ExportTracePartialSuccess {
-        rejected_spans: batch.rejected,
-        error_message: batch.reason.clone(),
+        rejected_spans: i64::try_from(rejected.count).unwrap_or(i64::MAX),
+        error_message: rejected.reason.clone(),
     };
     ExportTraceServiceResponse {
-        partial_success: Some(partial_success),
+        partial_success: (rejected.count > 0).then_some(partial_success),
     }
 }
 
-/// The same for log lines.
-pub(super) fn logs_response<T>(batch: &Batch<T>) -> ExportLogsServiceResponse {
+/// The answer to a request with log lines.
+pub(super) fn logs_response(rejected: &Rejected) -> ExportLogsServiceResponse {
     let partial_success = ExportLogsPartialSuccess {
-        rejected_log_records: batch.rejected,
-        error_message: batch.reason.clone(),
+        rejected_log_records: i64::try_from(rejected.count).unwrap_or(i64::MAX),
+        error_message: rejected.reason.clone(),
     };
     ExportLogsServiceResponse {
-        partial_success: Some(partial_success),
+        partial_success: (rejected.count > 0).then_some(partial_success),
     }
+}
+
+/// tonic answers `OUT_OF_RANGE` to a message that is too large. OTLP's senders retry that status, for ever.
+fn refuse_for_good(mut response: axum::response::Response) -> axum::response::Response {
+    let out_of_range = Code::OutOfRange as i32;
+    let headers = response.headers_mut();
+    if let Some(status) = headers.get_mut(Status::GRPC_STATUS)
+        && *status == out_of_range.to_string()
+    {
+        *status = HeaderValue::from(Code::InvalidArgument as i32);
+    }
+    response
 }
 
 struct Receiver {
@@ -77,10 +92,8 @@ impl TraceService for Receiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let batch = convert::spans(request.into_inner());
-        let response = traces_response(&batch);
-        self.store.add_spans(batch.items);
-        Ok(Response::new(response))
+        let rejected = take_spans(&self.store, request.into_inner());
+        Ok(Response::new(traces_response(&rejected)))
     }
 }
 
@@ -90,10 +103,8 @@ impl LogsService for Receiver {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        let batch = convert::log_lines(request.into_inner());
-        let response = logs_response(&batch);
-        self.store.add_log_lines(batch.items);
-        Ok(Response::new(response))
+        let rejected = take_log_lines(&self.store, request.into_inner());
+        Ok(Response::new(logs_response(&rejected)))
     }
 }
 

@@ -1,7 +1,9 @@
-//! OTLP over HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics`, protobuf or JSON, plain or gzip.
+//! OTLP over HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics`, protobuf or JSON, plain, gzip or deflate.
 //!
-//! An answer has the type of its request. Refusals are worded as an OpenTelemetry Collector words them.
+//! An answer has the content type of its request. Refusals are worded as an OpenTelemetry Collector words them;
+//! none has a status that OTLP's senders retry (429, 502, 503, 504).
 
+use std::error::Error;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -12,15 +14,14 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use flate2::read::GzDecoder;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use serde_json::{Value, json};
 
 use super::grpc::{logs_response, traces_response};
-use super::{MAX_REQUEST_BYTES, convert, json as otlp_json};
+use super::json::{self as otlp_json, JsonError};
+use super::{MAX_REQUEST_BYTES, Rejected, take_log_lines, take_spans};
 use crate::store::Store;
 
 /// The three paths.
@@ -36,56 +37,35 @@ pub(crate) fn router(store: Arc<Store>) -> Router {
 
 async fn traces(State(store): State<Arc<Store>>, request: Request) -> Result<Response, Response> {
     let (encoding, body) = read(request).await?;
-    let protobuf = match encoding {
-        Encoding::Protobuf => body,
-        Encoding::Json => otlp_json::traces(&body)
-            .map_err(|e| encoding.malformed(&e))?
-            .into(),
-    };
-    let request =
-        ExportTraceServiceRequest::decode(protobuf).map_err(|e| encoding.malformed(&e))?;
-    let batch = convert::spans(request);
-    let rejected = rejection("rejectedSpans", batch.rejected, &batch.reason);
-    let response = traces_response(&batch);
-    store.add_spans(batch.items);
-    Ok(encoding.answer(
-        StatusCode::OK,
-        &response,
-        &json!({ "partialSuccess": rejected }),
-    ))
+    let decoded = encoding.decode(body, otlp_json::traces);
+    let (request, unreadable) = decoded.map_err(|error| encoding.malformed(&*error))?;
+    let rejected = unreadable.and(take_spans(&store, request));
+    let json = partial_success("rejectedSpans", &rejected);
+    Ok(encoding.answer(StatusCode::OK, &traces_response(&rejected), &json))
 }
 
 async fn logs(State(store): State<Arc<Store>>, request: Request) -> Result<Response, Response> {
     let (encoding, body) = read(request).await?;
-    let protobuf = match encoding {
-        Encoding::Protobuf => body,
-        Encoding::Json => otlp_json::logs(&body)
-            .map_err(|e| encoding.malformed(&e))?
-            .into(),
-    };
-    let request = ExportLogsServiceRequest::decode(protobuf).map_err(|e| encoding.malformed(&e))?;
-    let batch = convert::log_lines(request);
-    let rejected = rejection("rejectedLogRecords", batch.rejected, &batch.reason);
-    let response = logs_response(&batch);
-    store.add_log_lines(batch.items);
-    Ok(encoding.answer(
-        StatusCode::OK,
-        &response,
-        &json!({ "partialSuccess": rejected }),
-    ))
+    let decoded = encoding.decode(body, otlp_json::logs);
+    let (request, unreadable) = decoded.map_err(|error| encoding.malformed(&*error))?;
+    let rejected = unreadable.and(take_log_lines(&store, request));
+    let json = partial_success("rejectedLogRecords", &rejected);
+    Ok(encoding.answer(StatusCode::OK, &logs_response(&rejected), &json))
 }
 
 async fn metrics(request: Request) -> Result<Response, Response> {
     let (encoding, _) = read(request).await?;
     let response = ExportMetricsServiceResponse::default();
-    Ok(encoding.answer(StatusCode::OK, &response, &json!({ "partialSuccess": {} })))
+    Ok(encoding.answer(StatusCode::OK, &response, &json!({})))
 }
 
-/// Nothing when nothing was refused; so does Jaeger.
-fn rejection(count: &str, rejected: i64, reason: &str) -> Value {
-    match rejected {
+/// The answer in JSON: empty when nothing was rejected.
+fn partial_success(count: &str, rejected: &Rejected) -> Value {
+    match rejected.count {
         0 => json!({}),
-        rejected => json!({ count: rejected.to_string(), "errorMessage": reason }),
+        number => json!({
+            "partialSuccess": { count: number.to_string(), "errorMessage": rejected.reason },
+        }),
     }
 }
 
@@ -98,18 +78,35 @@ enum Encoding {
 impl Encoding {
     fn of(headers: &HeaderMap) -> Option<Self> {
         let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        match content_type.split(';').next()?.trim() {
+        let media_type = content_type.split(';').next()?.trim();
+        match media_type.to_ascii_lowercase().as_str() {
             "application/x-protobuf" => Some(Self::Protobuf),
             "application/json" => Some(Self::Json),
             _ => None,
         }
     }
 
-    fn malformed(self, reason: &dyn std::error::Error) -> Response {
+    /// The request, and the items of it that were rejected because they could not be read.
+    fn decode<T: Message + Default>(
+        self,
+        body: Bytes,
+        rewrite: impl FnOnce(&[u8]) -> Result<(Vec<u8>, Rejected), JsonError>,
+    ) -> Result<(T, Rejected), Box<dyn Error>> {
+        let (protobuf, rejected) = match self {
+            Self::Protobuf => (body, Rejected::default()),
+            Self::Json => {
+                let (protobuf, rejected) = rewrite(&body)?;
+                (protobuf.into(), rejected)
+            }
+        };
+        Ok((T::decode(protobuf)?, rejected))
+    }
+
+    fn malformed(self, reason: &dyn Error) -> Response {
         self.error(StatusCode::BAD_REQUEST, &reason.to_string())
     }
 
-    /// A `google.rpc.Status`, which is what OTLP wants to see.
+    /// A `google.rpc.Status`, as OTLP demands.
     fn error(self, status: StatusCode, message: &str) -> Response {
         const INVALID_ARGUMENT: i32 = 3;
         let error = RpcStatus {
@@ -135,7 +132,7 @@ impl Encoding {
     }
 }
 
-/// `google.rpc.Status`, the part of it that is used.
+/// The part of `google.rpc.Status` that OTLP uses.
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {
     #[prost(int32, tag = "1")]
@@ -144,7 +141,7 @@ struct RpcStatus {
     message: String,
 }
 
-/// The body, unpacked, and what it is written in.
+/// The body, unpacked, and its encoding.
 async fn read(request: Request) -> Result<(Encoding, Bytes), Response> {
     let (head, body) = request.into_parts();
     let encoding = Encoding::of(&head.headers).ok_or_else(|| {
@@ -155,31 +152,34 @@ async fn read(request: Request) -> Result<(Encoding, Bytes), Response> {
         let message = format!("a request may hold {MAX_REQUEST_BYTES} bytes, unpacked");
         encoding.error(StatusCode::PAYLOAD_TOO_LARGE, &message)
     };
+    // The other reason is a client that went away: nobody reads the answer.
     let body = to_bytes(body, MAX_REQUEST_BYTES)
         .await
         .map_err(|_| too_large())?;
-    match head
-        .headers
-        .get(CONTENT_ENCODING)
-        .map(|value| value.as_bytes())
-    {
-        None | Some(b"" | b"identity") => Ok((encoding, body)),
-        Some(b"gzip") => match unpack(&body) {
-            Ok(Some(body)) => Ok((encoding, body)),
-            Ok(None) => Err(too_large()),
-            Err(error) => Err(encoding.malformed(&error)),
-        },
-        Some(_) => Err(refuse(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "supported encodings: [gzip]",
-        )),
+    let packed = head.headers.get(CONTENT_ENCODING);
+    let packed = packed.map_or("", |value| value.to_str().unwrap_or("?"));
+    let unpacked = match packed.to_ascii_lowercase().as_str() {
+        "" | "identity" => return Ok((encoding, body)),
+        // A gzip body may have several members.
+        "gzip" => unpack(MultiGzDecoder::new(&*body)),
+        // HTTP's deflate has zlib's header and checksum.
+        "deflate" => unpack(ZlibDecoder::new(&*body)),
+        _ => {
+            let supported = "supported encodings: [gzip, deflate]";
+            return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, supported));
+        }
+    };
+    match unpacked {
+        Ok(Some(body)) => Ok((encoding, body)),
+        Ok(None) => Err(too_large()),
+        Err(error) => Err(encoding.malformed(&error)),
     }
 }
 
-/// `None` when it is larger than a request may be: no more than that is ever unpacked.
-fn unpack(packed: &[u8]) -> std::io::Result<Option<Bytes>> {
+/// `None` for a body that is larger than a request may be: it is unpacked no further than that.
+fn unpack(packed: impl Read) -> std::io::Result<Option<Bytes>> {
     let mut body = Vec::new();
-    GzDecoder::new(packed)
+    packed
         .take(MAX_REQUEST_BYTES as u64 + 1)
         .read_to_end(&mut body)?;
     Ok((body.len() <= MAX_REQUEST_BYTES).then(|| body.into()))

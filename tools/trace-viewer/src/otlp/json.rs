@@ -1,24 +1,28 @@
 //! OTLP's JSON: protobuf's own mapping to JSON, but for ids, which are hex.
 //!
-//! One small table says what the fields are called and numbered; by it JSON is rewritten as protobuf, so that
-//! there is one way in. Unknown fields and nulls are left out, and whole numbers may be texts or numbers, as
-//! the mapping has it.
+//! A table says what the fields are called and numbered; by it JSON is rewritten as protobuf, so that there is one
+//! way in. Unknown fields and nulls are left out, whole numbers may be texts or numbers, and enums may be names
+//! (as in the Collector and in Jaeger). A span or log record that cannot be read is left out and counted.
+//!
+//! `opentelemetry-proto` has serde for this mapping, but does not read an empty `arrayValue`, `"NaN"`, a null for
+//! a list, or the name of an enum, and one span that it cannot read fails the request.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::utf8;
+use super::Rejected;
 
 /// Why a request could not be read.
 #[derive(Debug, Error)]
 pub(super) enum JsonError {
-    /// No JSON at all.
+    /// It is not JSON.
     #[error("{0}")]
     Syntax(#[from] serde_json::Error),
-    /// JSON, but not what this field holds.
+    /// It is JSON, but this field holds something else.
     #[error("{field}: must be {expected}")]
     Field {
         field: &'static str,
@@ -26,20 +30,20 @@ pub(super) enum JsonError {
     },
 }
 
-/// A request for `/v1/traces`, as protobuf.
-pub(super) fn traces(body: &[u8]) -> Result<Vec<u8>, JsonError> {
+/// A request for `/v1/traces` as protobuf, and the spans that were left out.
+pub(super) fn traces(body: &[u8]) -> Result<(Vec<u8>, Rejected), JsonError> {
     rewrite(body, &TRACES)
 }
 
-/// A request for `/v1/logs`, as protobuf.
-pub(super) fn logs(body: &[u8]) -> Result<Vec<u8>, JsonError> {
+/// A request for `/v1/logs` as protobuf, and the log records that were left out.
+pub(super) fn logs(body: &[u8]) -> Result<(Vec<u8>, Rejected), JsonError> {
     rewrite(body, &LOGS)
 }
 
-/// A message: its fields' names in JSON, their numbers, and what they hold.
+/// A message: for each field its name in JSON, its number, and its type.
 struct Message(&'static [(&'static str, u32, Holds)]);
 
-/// What a field holds; a JSON array where protobuf says repeated.
+/// The type of a field. A JSON array stands for a repeated field.
 #[derive(Clone, Copy)]
 enum Holds {
     Text,
@@ -49,10 +53,57 @@ enum Holds {
     Int,
     Fixed64,
     Double,
+    /// The names of an enum, at their numbers.
+    Enum(&'static [&'static str]),
     Message(&'static Message),
+    /// A message that is left out when it cannot be read.
+    Item(&'static Message),
 }
 
-use Holds::{Base64, Bool, Double, Fixed64, Hex, Int, Text};
+use Holds::{Base64, Bool, Double, Enum, Fixed64, Hex, Int, Text};
+
+static SPAN_KINDS: [&str; 6] = [
+    "SPAN_KIND_UNSPECIFIED",
+    "SPAN_KIND_INTERNAL",
+    "SPAN_KIND_SERVER",
+    "SPAN_KIND_CLIENT",
+    "SPAN_KIND_PRODUCER",
+    "SPAN_KIND_CONSUMER",
+];
+static STATUS_CODES: [&str; 3] = ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"];
+static SEVERITIES: [&str; 25] = [
+    "SEVERITY_NUMBER_UNSPECIFIED",
+    "SEVERITY_NUMBER_TRACE",
+    "SEVERITY_NUMBER_TRACE2",
+    "SEVERITY_NUMBER_TRACE3",
+    "SEVERITY_NUMBER_TRACE4",
+    "SEVERITY_NUMBER_DEBUG",
+    "SEVERITY_NUMBER_DEBUG2",
+    "SEVERITY_NUMBER_DEBUG3",
+    "SEVERITY_NUMBER_DEBUG4",
+    "SEVERITY_NUMBER_INFO",
+    "SEVERITY_NUMBER_INFO2",
+    "SEVERITY_NUMBER_INFO3",
+    "SEVERITY_NUMBER_INFO4",
+    "SEVERITY_NUMBER_WARN",
+    "SEVERITY_NUMBER_WARN2",
+    "SEVERITY_NUMBER_WARN3",
+    "SEVERITY_NUMBER_WARN4",
+    "SEVERITY_NUMBER_ERROR",
+    "SEVERITY_NUMBER_ERROR2",
+    "SEVERITY_NUMBER_ERROR3",
+    "SEVERITY_NUMBER_ERROR4",
+    "SEVERITY_NUMBER_FATAL",
+    "SEVERITY_NUMBER_FATAL2",
+    "SEVERITY_NUMBER_FATAL3",
+    "SEVERITY_NUMBER_FATAL4",
+];
+
+/// Takes base64 in protobuf's alphabet, once `+` and `/` are replaced, with or without padding.
+const ANY_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 static TRACES: Message = Message(&[("resourceSpans", 1, Holds::Message(&RESOURCE_SPANS))]);
 static RESOURCE_SPANS: Message = Message(&[
@@ -61,7 +112,7 @@ static RESOURCE_SPANS: Message = Message(&[
 ]);
 static SCOPE_SPANS: Message = Message(&[
     ("scope", 1, Holds::Message(&SCOPE)),
-    ("spans", 2, Holds::Message(&SPAN)),
+    ("spans", 2, Holds::Item(&SPAN)),
 ]);
 static SPAN: Message = Message(&[
     ("traceId", 1, Hex),
@@ -69,7 +120,7 @@ static SPAN: Message = Message(&[
     ("traceState", 3, Text),
     ("parentSpanId", 4, Hex),
     ("name", 5, Text),
-    ("kind", 6, Int),
+    ("kind", 6, Enum(&SPAN_KINDS)),
     ("startTimeUnixNano", 7, Fixed64),
     ("endTimeUnixNano", 8, Fixed64),
     ("attributes", 9, Holds::Message(&KEY_VALUE)),
@@ -88,7 +139,7 @@ static LINK: Message = Message(&[
     ("traceState", 3, Text),
     ("attributes", 4, Holds::Message(&KEY_VALUE)),
 ]);
-static STATUS: Message = Message(&[("message", 2, Text), ("code", 3, Int)]);
+static STATUS: Message = Message(&[("message", 2, Text), ("code", 3, Enum(&STATUS_CODES))]);
 
 static LOGS: Message = Message(&[("resourceLogs", 1, Holds::Message(&RESOURCE_LOGS))]);
 static RESOURCE_LOGS: Message = Message(&[
@@ -97,11 +148,11 @@ static RESOURCE_LOGS: Message = Message(&[
 ]);
 static SCOPE_LOGS: Message = Message(&[
     ("scope", 1, Holds::Message(&SCOPE)),
-    ("logRecords", 2, Holds::Message(&LOG_RECORD)),
+    ("logRecords", 2, Holds::Item(&LOG_RECORD)),
 ]);
 static LOG_RECORD: Message = Message(&[
     ("timeUnixNano", 1, Fixed64),
-    ("severityNumber", 2, Int),
+    ("severityNumber", 2, Enum(&SEVERITIES)),
     ("severityText", 3, Text),
     ("body", 5, Holds::Message(&ANY_VALUE)),
     ("attributes", 6, Holds::Message(&KEY_VALUE)),
@@ -129,93 +180,130 @@ static ANY_VALUE: Message = Message(&[
 static ARRAY: Message = Message(&[("values", 1, Holds::Message(&ANY_VALUE))]);
 static LIST: Message = Message(&[("values", 1, Holds::Message(&KEY_VALUE))]);
 
-fn rewrite(body: &[u8], message: &Message) -> Result<Vec<u8>, JsonError> {
-    let json = match std::str::from_utf8(body) {
-        Ok(text) => serde_json::from_str(text)?,
-        Err(_) => serde_json::from_str(&utf8::escape(body))?,
+fn rewrite(body: &[u8], message: &Message) -> Result<(Vec<u8>, Rejected), JsonError> {
+    let json: Value = serde_json::from_slice(body)?;
+    let mut rewriter = Rewriter {
+        rejected: Rejected::default(),
     };
     let mut protobuf = Vec::with_capacity(body.len() / 2);
-    encode_message("the request", &json, message, &mut protobuf)?;
-    Ok(protobuf)
+    rewriter.message("the request", &json, message, &mut protobuf)?;
+    Ok((protobuf, rewriter.rejected))
 }
 
-fn encode_message(
-    field: &'static str,
-    json: &Value,
-    message: &Message,
-    out: &mut Vec<u8>,
-) -> Result<(), JsonError> {
-    let json = json.as_object().ok_or(JsonError::Field {
-        field,
-        expected: "an object",
-    })?;
-    for &(field, number, holds) in message.0 {
-        match json.get(field) {
-            None | Some(Value::Null) => {}
-            Some(Value::Array(items)) => {
-                items
-                    .iter()
-                    .try_for_each(|item| encode_field(field, number, holds, item, out))?;
+struct Rewriter {
+    rejected: Rejected,
+}
+
+impl Rewriter {
+    fn message(
+        &mut self,
+        field: &'static str,
+        json: &Value,
+        message: &Message,
+        out: &mut Vec<u8>,
+    ) -> Result<(), JsonError> {
+        let expected = "an object";
+        let json = json
+            .as_object()
+            .ok_or(JsonError::Field { field, expected })?;
+        for &(field, number, holds) in message.0 {
+            match json.get(field) {
+                None | Some(Value::Null) => {}
+                Some(Value::Array(items)) => {
+                    for item in items {
+                        self.field(field, number, holds, item, out)?;
+                    }
+                }
+                Some(item) => self.field(field, number, holds, item, out)?,
             }
-            Some(item) => encode_field(field, number, holds, item, out)?,
         }
+        Ok(())
     }
-    Ok(())
+
+    fn field(
+        &mut self,
+        field: &'static str,
+        number: u32,
+        holds: Holds,
+        json: &Value,
+        out: &mut Vec<u8>,
+    ) -> Result<(), JsonError> {
+        match holds {
+            Holds::Message(message) => {
+                let mut inner = Vec::new();
+                self.message(field, json, message, &mut inner)?;
+                encode_bytes(number, &inner, out);
+            }
+            Holds::Item(message) => {
+                let mut inner = Vec::new();
+                match self.message(field, json, message, &mut inner) {
+                    Ok(()) => encode_bytes(number, &inner, out),
+                    Err(error) => self.rejected.add(1, error.to_string()),
+                }
+            }
+            _ => {
+                let wrong = |expected| JsonError::Field { field, expected };
+                encode_value(number, holds, json, out).map_err(wrong)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-fn encode_field(
-    field: &'static str,
+/// Adds a field that is no message; fails with what was expected.
+fn encode_value(
     number: u32,
     holds: Holds,
     json: &Value,
     out: &mut Vec<u8>,
-) -> Result<(), JsonError> {
-    let wrong = |expected| JsonError::Field { field, expected };
+) -> Result<(), &'static str> {
+    let text = json.as_str();
     match holds {
-        Text => {
-            let text = json.as_str().ok_or(wrong("a text"))?;
-            encode_bytes(number, text.as_bytes(), out);
-        }
+        Text => encode_bytes(number, text.ok_or("a text")?.as_bytes(), out),
         Hex => {
-            let bytes = json
-                .as_str()
-                .and_then(from_hex)
-                .ok_or(wrong("a text of hex digits"))?;
+            let bytes = text.and_then(from_hex).ok_or("a text of hex digits")?;
             encode_bytes(number, &bytes, out);
         }
         Base64 => {
-            let bytes = json.as_str().and_then(|text| BASE64.decode(text).ok());
-            encode_bytes(number, &bytes.ok_or(wrong("a text in base64"))?, out);
+            let bytes = text.and_then(|text| {
+                let text = text.replace('+', "-").replace('/', "_");
+                ANY_BASE64.decode(text).ok()
+            });
+            encode_bytes(number, &bytes.ok_or("a text in base64")?, out);
         }
         Bool => {
-            encode_key(number, WireType::Varint, out);
-            encode_varint(
-                u64::from(json.as_bool().ok_or(wrong("true or false"))?),
+            let bool = json.as_bool().ok_or("true or false")?;
+            encode_int(number, bool.into(), out);
+        }
+        Int => encode_int(number, whole(json).ok_or("a whole number")?, out),
+        Enum(names) => {
+            let named = names.iter().position(|name| Some(*name) == text);
+            let int = named.and_then(|at| i64::try_from(at).ok());
+            let int = int.or_else(|| whole(json));
+            encode_int(
+                number,
+                int.ok_or("a number or a name that OTLP knows")?,
                 out,
             );
         }
-        Int => {
-            let int = whole::<i64>(json).ok_or(wrong("a whole number"))?;
-            encode_key(number, WireType::Varint, out);
-            encode_varint(int.cast_unsigned(), out);
-        }
         Fixed64 => {
-            let int = whole::<u64>(json).ok_or(wrong("a whole number, not negative"))?;
+            let int: u64 = whole(json).ok_or("a whole number, not negative")?;
             encode_key(number, WireType::SixtyFourBit, out);
             out.extend(int.to_le_bytes());
         }
         Double => {
-            let double = double(json).ok_or(wrong("a number"))?;
+            let double = double(json).ok_or("a number")?;
             encode_key(number, WireType::SixtyFourBit, out);
             out.extend(double.to_le_bytes());
         }
-        Holds::Message(message) => {
-            let mut inner = Vec::new();
-            encode_message(field, json, message, &mut inner)?;
-            encode_bytes(number, &inner, out);
-        }
+        Holds::Message(_) | Holds::Item(_) => unreachable!("messages are encoded by the rewriter"),
     }
     Ok(())
+}
+
+fn encode_int(number: u32, int: i64, out: &mut Vec<u8>) {
+    encode_key(number, WireType::Varint, out);
+    encode_varint(int.cast_unsigned(), out);
 }
 
 fn encode_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
@@ -224,13 +312,19 @@ fn encode_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend(bytes);
 }
 
-/// A whole number, from a text too: JSON's own numbers are doubles to many writers.
-fn whole<T: std::str::FromStr>(json: &Value) -> Option<T> {
-    match json {
-        Value::String(text) => text.parse().ok(),
-        Value::Number(number) => number.to_string().parse().ok(),
-        _ => None,
-    }
+/// A whole number, written as a number or a text, and in any notation: `5`, `"5"`, `5.0`, `5e0`.
+fn whole<T: TryFrom<i128> + std::str::FromStr>(json: &Value) -> Option<T> {
+    let text = match json {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    text.parse().ok().or_else(|| {
+        let float: f64 = text.parse().ok()?;
+        #[expect(clippy::cast_possible_truncation, reason = "only when it is whole")]
+        let int = (float.fract() == 0.0).then_some(float as i128)?;
+        int.try_into().ok()
+    })
 }
 
 /// `"NaN"`, `"Infinity"` and `"-Infinity"` are numbers here.

@@ -9,7 +9,13 @@ const main = document.getElementById('main');
 const search = document.getElementById('search');
 const input = document.getElementById('q');
 
-/** What the view on screen wants to be told: of changes, of keys, and when it is left. */
+/** The settings: the system's name, the word for what a trace is about ('order', or ''), and its attribute. */
+export const { name: NAME, entity: ENTITY, attribute: ATTRIBUTE } = document.documentElement.dataset;
+
+/** How often the server is asked for changes, in milliseconds, while the tab is seen. */
+const POLL = 500;
+
+/** The view on screen: its functions for changes, for keys, and for when it is left. */
 let view = {};
 let shown = 0;
 
@@ -19,7 +25,7 @@ export function go(address, replaceIt = false) {
   return show();
 }
 
-/** Asks the server; an answer that is no success is thrown, with what it says. */
+/** Asks the server. An answer that is no success is thrown, with its message. */
 export async function ask(path) {
   const response = await fetch(path);
   const answer = await response.json();
@@ -32,16 +38,16 @@ async function show() {
   view.leave?.();
   view = {};
   const url = new URL(location.href);
-  const [, kind, id] = url.pathname.split('/');
-  input.value =
-    kind === 'order' || kind === 'trace' ? decodeURIComponent(id) : (url.searchParams.get('q') ?? '');
+  const [, kind, part] = url.pathname.split('/');
+  const id = decoded(part);
+  const isEntity = ENTITY && kind === ENTITY;
+  input.value = isEntity || kind === 'trace' ? id : (url.searchParams.get('q') ?? '');
   try {
-    const next =
-      kind === 'order'
-        ? await order(decodeURIComponent(id), url)
-        : kind === 'trace'
-          ? await trace(id, url)
-          : await showList(main, url);
+    const next = isEntity
+      ? await entity(id, url)
+      : kind === 'trace'
+        ? await showTrace(main, id, url)
+        : await showList(main, url);
     if (mine === shown) view = next ?? {};
     else next?.leave?.();
   } catch (error) {
@@ -49,24 +55,29 @@ async function show() {
   }
 }
 
-async function order(id, url) {
-  const { traces } = await ask(`/view/orders/${encodeURIComponent(id)}`);
-  if (traces.length === 1) return trace(traces[0].id, url);
-  return showList(main, url, `order.id=${id}`);
+/** A part of an address; as it is when it is no valid encoding. */
+function decoded(part = '') {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
-async function trace(id, url) {
-  return showTrace(main, id, url);
+async function entity(id, url) {
+  const { traces } = await ask(`/view/entities/${encodeURIComponent(id)}`);
+  if (traces.length === 1) return showTrace(main, traces[0].id, url, id);
+  return showList(main, url, `${ATTRIBUTE}=${id}`);
 }
 
 function notFound(error, kind) {
   const held = error.held;
   if (held) foot(held);
-  // What is looked for may be on its way.
+  // The trace may be on its way.
   view = { changed: () => show() };
   const what =
-    kind === 'order'
-      ? 'No trace of this order is held'
+    ENTITY && kind === ENTITY
+      ? `No trace of this ${ENTITY} is held`
       : kind === 'trace'
         ? 'This trace is not held'
         : 'The viewer does not answer';
@@ -101,14 +112,14 @@ export function foot(held) {
   );
 }
 
-const ORDER = /^(?:order\.id=)?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/i;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const TRACE = /^[0-9a-f]{16}(?:[0-9a-f]{16})?$/i;
 
 search.addEventListener('submit', event => {
   event.preventDefault();
   const words = input.value.trim();
-  const order = ORDER.exec(words);
-  if (order) go(`/order/${order[1].toLowerCase()}`);
+  const id = ATTRIBUTE && words.startsWith(`${ATTRIBUTE}=`) ? words.slice(ATTRIBUTE.length + 1) : words;
+  if (ENTITY && UUID.test(id)) go(`/${ENTITY}/${id.toLowerCase()}`);
   else if (TRACE.test(words)) go(`/trace/${words.toLowerCase()}`);
   else go(words ? `/search?q=${encodeURIComponent(words)}` : '/');
   main.focus({ preventScroll: true });
@@ -145,8 +156,30 @@ document.addEventListener('keydown', event => {
 
 addEventListener('popstate', show);
 
-const live = new EventSource('/view/live');
-live.addEventListener('changed', event => view.changed?.(JSON.parse(event.data)));
-live.addEventListener('open', () => view.changed?.(['*']));
+// Asked again and again: a stream would keep a connection for each tab, and a browser has six for one server.
+let serverClock = '';
+let timer;
+let asking = false;
+
+async function poll() {
+  if (asking) return;
+  asking = true;
+  clearTimeout(timer);
+  try {
+    const answer = await ask(`/view/changes?since=${serverClock || 0}`);
+    const changed = answer.changed ?? ['*'];
+    serverClock = answer.clock;
+    if (changed.length > 0) view.changed?.(changed);
+  } catch {
+    // Everything may have changed once the viewer is back.
+    serverClock = '';
+    document.getElementById('held').textContent = 'The viewer does not answer. Asking again.';
+  }
+  asking = false;
+  if (!document.hidden) timer = setTimeout(poll, POLL);
+}
+
+document.addEventListener('visibilitychange', () => document.hidden || poll());
 
 show();
+poll();

@@ -4,13 +4,13 @@ import { breakable, copyButton, h } from './dom.js';
 import { between, clock, exactTime, human, sql, timeOfDay } from './format.js';
 
 const GROUPS = [
-  ['Messaging', ['messaging.', 'orderflow.messaging.', 'orderflow.outbox.']],
-  ['Database', ['db.']],
-  ['HTTP', ['http.', 'url.', 'user_agent.']],
-  ['Error', ['exception.', 'error.']],
+  ['Messaging', /(^|\.)(messaging|outbox)\./],
+  ['Database', /^db\./],
+  ['HTTP', /^(http|url|user_agent)\./],
+  ['Error', /^(exception|error)\./],
 ];
-/** What belongs to whichever of the groups above there is. */
-const PEERS = ['server.', 'client.', 'network.'];
+/** Belongs to the first of these groups that is not empty. */
+const PEERS = /^(server|client|network)\./;
 
 const LEVELS = [
   [17, 'error'],
@@ -126,12 +126,12 @@ const reason = link =>
 
 function groups(attributes) {
   const left = new Set(attributes);
-  const take = prefixes => {
-    const mine = [...left].filter(([key]) => prefixes.some(prefix => key.startsWith(prefix)));
+  const take = pattern => {
+    const mine = [...left].filter(([key]) => pattern.test(key));
     mine.forEach(attribute => left.delete(attribute));
     return mine;
   };
-  const sections = GROUPS.map(([title, prefixes]) => [title, take(prefixes)]);
+  const sections = GROUPS.map(([title, pattern]) => [title, take(pattern)]);
   sections.find(([, mine]) => mine.length > 0)?.[1].push(...take(PEERS));
   const rest = [['Attributes', [...left]], ...sections];
   return rest
@@ -207,7 +207,7 @@ function logs(trace, span, lines) {
 }
 
 export function logLine(line, when, ...who) {
-  const level = LEVELS.find(([least]) => line.severity >= least)[1];
+  const level = LEVELS.find(([least]) => line.severity >= least)?.[1] ?? 'trace';
   return h(
     'li',
     { class: level },

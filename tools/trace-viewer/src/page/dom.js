@@ -34,18 +34,28 @@ export function copyButton(text, what) {
   });
   button.addEventListener('click', async event => {
     event.stopPropagation();
-    await navigator.clipboard.writeText(text);
+    await copy(text);
     button.classList.add('done');
     setTimeout(() => button.classList.remove('done'), 1200);
   });
   return button;
 }
 
+/** The clipboard is there on https and on localhost only; elsewhere the older way is left. */
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = h('textarea', { class: 'hidden' }, text);
+  document.body.append(field);
+  field.select();
+  document.execCommand('copy');
+  field.remove();
+}
+
 /** A dotted name that may be broken after its dots. */
 export const breakable = name => name.split(/(?<=[._])/).flatMap(part => [part, h('wbr')]);
 
 const LANES = 8;
-/** Chosen so that OrderFlow's own services do not share a colour. */
+/** Chosen so that the services of the sample traces do not share a colour. */
 const SEED = 131175;
 
 /** The colours of services: each by its name, the same everywhere, unless two would share one. */

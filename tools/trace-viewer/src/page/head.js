@@ -1,5 +1,6 @@
 // Above the timeline: the verdict, what is doubtful, and where the time went. Below it: the log.
 
+import { ENTITY } from './app.js';
 import { copyButton, h, replace } from './dom.js';
 import { logLine } from './details.js';
 import { between, clock, human, many } from './format.js';
@@ -9,7 +10,7 @@ import { SIGNS } from './list.js';
 const LETTER = 8;
 
 export function drawHead(element, trace, lane, showFailure) {
-  const { verdict, order, id, spans } = trace;
+  const { verdict, entity, entities, id, spans } = trace;
   const errors = spans.filter(span => span.failed).length;
   element.className = `verdict ${verdict.tone}`;
   replace(
@@ -22,20 +23,40 @@ export function drawHead(element, trace, lane, showFailure) {
       h(
         'p',
         { class: 'meta' },
-        order ? h('span', {}, 'Order ', h('code', {}, order), copyButton(order, 'order id')) : null,
+        entity ? h('span', { class: 'entity' }, `${ENTITY} `, h('code', {}, entity), copyButton(entity, `${ENTITY} id`)) : null,
         h('span', {}, 'Trace ', h('code', {}, id), copyButton(id, 'trace id')),
         h('span', {}, clock(trace.start)),
         h('span', {}, `${many(spans.length, 'span')}, ${many(Object.keys(lane).length, 'service')}`),
-        h('a', { href: `/api/traces/${id}?prettyPrint=true`, target: '_blank', rel: 'noopener' }, 'JSON'),
+        h('a', { href: `/api/traces/${id}`, target: '_blank', rel: 'noopener' }, 'JSON'),
         trace.linked_from.map(linkedFrom),
         errors > 0
           ? h('button', { type: 'button', class: 'errors', onclick: showFailure }, `${errors} failed: show`)
           : null,
       ),
+      entities.length > 0 ? h('ul', { class: 'entities' }, entities.map(oneOf)) : null,
+      trace.refused > 0
+        ? h(
+            'p',
+            { class: 'doubt full' },
+            `This trace is full: ${trace.refused} more spans and log lines came and are not shown. A single trace may use half of the viewer's memory.`,
+          )
+        : null,
       doubts(trace).map(doubt => h('p', { class: 'doubt' }, doubt)),
     ),
   );
 }
+
+/** A trace of several orders: each with what became of it. */
+const oneOf = ({ id, verdict }) =>
+  h(
+    'li',
+    { class: verdict.tone },
+    h('a', { href: `/${ENTITY}/${encodeURIComponent(id)}` }, `${ENTITY} ${id}`),
+    ' ',
+    h('span', { class: 'tone', 'aria-hidden': 'true' }, SIGNS[verdict.tone]),
+    ` ${verdict.headline}`,
+    verdict.detail ? h('span', { class: 'quiet' }, `: ${verdict.detail}`) : null,
+  );
 
 const linkedFrom = link =>
   h(

@@ -1,13 +1,13 @@
-// The list of traces, newest first. It is live, but never moves under a hand: while the pointer or the
-// keyboard is in it, or it is scrolled, new traces wait behind a button.
+// The list of traces, newest first. It is live, but does not move while it is used: while the pointer or the
+// keyboard focus is in it, or it is scrolled, new traces wait behind a button.
 
-import { ask, foot, go } from './app.js';
+import { ENTITY, NAME, ask, foot, go } from './app.js';
 import { h, lanes, replace } from './dom.js';
 import { ago, clock, human } from './format.js';
 
 export const SIGNS = { good: '✓', warn: '!', bad: '✕', open: '…' };
 
-/** A list with something under way is looked at again so often. */
+/** How often a list with a trace that has not ended is loaded again, in milliseconds. */
 const AGAIN = 2000;
 const NOTHING_FITS = 'No trace fits.';
 const NOTHING_YET = 'No trace has come yet. Send OTLP to port 4317 (gRPC) or 4318 (HTTP).';
@@ -19,6 +19,7 @@ export async function showList(main, url, words) {
   const filters = h('form', { class: 'filters', 'aria-label': 'Narrow the list' });
   const table = h('table', { class: 'traces' });
   const empty = h('p', { class: 'quiet' });
+  const pages = h('nav', { class: 'pages', 'aria-label': 'Pages of the list' });
   let known = null;
 
   const busy = () =>
@@ -29,7 +30,7 @@ export async function showList(main, url, words) {
   let loading = false;
   let left = false;
 
-  /** Looks again after a while, unless somebody is at it. */
+  /** Loads again after a while, unless the list is in use. */
   function lookAgain(after) {
     clearTimeout(timer);
     timer = setTimeout(() => (busy() || loading ? lookAgain(AGAIN) : load().catch(() => {})), after);
@@ -44,16 +45,19 @@ export async function showList(main, url, words) {
     foot(answer.held);
     drawFilters(filters, params, answer);
     drawTable(table, answer);
+    drawPages(pages, params, answer.next);
     table.hidden = answer.traces.length === 0;
     empty.textContent = table.hidden ? (String(params) ? NOTHING_FITS : NOTHING_YET) : '';
     if (answer.traces.some(trace => trace.verdict.tone === 'open')) lookAgain(AGAIN);
   }
 
   await load();
-  replace(main, h('h1', { class: 'hidden' }, 'Traces'), filters, news, table, empty);
-  document.title = 'Traces · OrderFlow';
+  replace(main, h('h1', { class: 'hidden' }, 'Traces'), filters, news, table, empty, pages);
+  document.title = `Traces · ${NAME}`;
 
   const changed = ids => {
+    // An older page shows what was held when it was opened.
+    if (params.has('before')) return;
     if (!busy()) return lookAgain(0);
     const count = ids.filter(id => !known.has(id)).length;
     if (count > 0) news.hidden = false;
@@ -62,7 +66,11 @@ export async function showList(main, url, words) {
     scrollTo(0, 0);
     load();
   });
-  filters.addEventListener('change', () => {
+  filters.addEventListener('change', event => {
+    // The operations of one service are not those of another, and the older pages of one list not of another.
+    params.delete('before');
+    if (event.target.name === 'service') filters.querySelector('[name=operation]')?.remove();
+    if (event.target.name === 'service') params.delete('operation');
     for (const [key, value] of new FormData(filters)) value ? params.set(key, value) : params.delete(key);
     go(`${location.pathname === '/' ? '/search' : location.pathname}?${params}`);
   });
@@ -119,9 +127,19 @@ function drawFilters(filters, params, answer) {
   );
 }
 
+/** Each page is an address: the list from the last row of the page before on. */
+function drawPages(pages, params, next) {
+  const link = (before, text) => {
+    const page = new URLSearchParams(params);
+    before ? page.set('before', before) : page.delete('before');
+    return h('a', { href: `/search?${page}` }, text);
+  };
+  replace(pages, params.has('before') ? link(null, 'Newest traces') : null, next ? link(next, 'Older traces') : null);
+}
+
 function drawTable(table, answer) {
   const lane = lanes(answer.services);
-  const longest = Math.max(1, ...answer.traces.map(trace => Number(trace.duration)));
+  const longest = answer.traces.reduce((most, trace) => Math.max(most, Number(trace.duration)), 1);
   const head = [
     'Started',
     'Trace',
@@ -153,7 +171,7 @@ function drawTable(table, answer) {
 }
 
 function row(trace, now, lane, longest) {
-  const address = trace.order ? `/order/${trace.order}` : `/trace/${trace.id}`;
+  const address = trace.entity ? `/${ENTITY}/${encodeURIComponent(trace.entity)}` : `/trace/${trace.id}`;
   const { tone, headline, detail } = trace.verdict;
   const tr = h(
     'tr',
@@ -165,7 +183,7 @@ function row(trace, now, lane, longest) {
       h('a', { href: address }, h('span', { class: 'name' }, trace.name || '(no name)')),
       ' ',
       h('span', { class: 'quiet' }, trace.service),
-      h('div', { class: 'id' }, trace.order ? `order ${trace.order}` : trace.id),
+      h('div', { class: 'id' }, trace.entity ? `${ENTITY} ${trace.entity}` : trace.id),
     ),
     h(
       'td',

@@ -127,7 +127,9 @@ function entries(spans, state) {
   const groups = new Map();
   for (const span of spans) {
     const key = groupKey(span);
-    if (key) groups.set(key, [...(groups.get(key) ?? []), span]);
+    if (!key) continue;
+    if (groups.has(key)) groups.get(key).push(span);
+    else groups.set(key, [span]);
   }
   const found = [];
   let missing = null;
@@ -152,7 +154,7 @@ function groupKey(span) {
 function groupRow({ spans, open }) {
   const [first] = spans;
   const time = spans.reduce((sum, span) => sum + span.took, 0);
-  const to = Math.max(...spans.map(span => span.to));
+  const to = spans.reduce((latest, span) => Math.max(latest, span.to), 0);
   return {
     type: 'group',
     span: first,

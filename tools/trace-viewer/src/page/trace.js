@@ -1,6 +1,6 @@
 // One trace: what is selected and folded, and when it is drawn anew.
 
-import { ask, foot } from './app.js';
+import { ENTITY, ask, foot } from './app.js';
 import { axis } from './axis.js';
 import { details } from './details.js';
 import { h, lanes, replace } from './dom.js';
@@ -11,17 +11,18 @@ import { drawAxis, linkLines, ROW, rowElement } from './timeline.js';
 
 /** Rows drawn above and below those that can be seen. */
 const OVERSCAN = 12;
-/** A trace that is waited for is looked at again so often. */
+/** How often a trace that has not ended is loaded again, in milliseconds. */
 const AGAIN = 1000;
-/** After a change so long, because it seldom comes alone. */
+/** How long after a change the trace is loaded again, in milliseconds: changes seldom come alone. */
 const SETTLE = 200;
-/** A trace of more spans than these is folded at first. */
+/** A trace with more spans is folded at first. */
 const LONG = 45;
-/** What sticks to the top of the window. */
+/** The height of the part that sticks to the top of the window, in pixels. */
 const TOP = 130;
 
-export async function showTrace(main, id, url) {
-  const view = new TraceView(id, url);
+/** entity: the order whose verdict is shown, when the trace is about several. */
+export async function showTrace(main, id, url, entity) {
+  const view = new TraceView(id, url, entity);
   await view.load();
   view.fold();
   replace(main, view.element);
@@ -30,12 +31,13 @@ export async function showTrace(main, id, url) {
   return view;
 }
 
-/** A group that is opened is no place to be: its first span is, right below. */
+/** The row of an open group cannot be selected; its first span, right below, can. */
 const selectable = row => row.type === 'span' || (row.type === 'group' && !row.open);
 
 class TraceView {
-  constructor(id, url) {
+  constructor(id, url, entity) {
     this.id = id;
+    this.query = entity ? `?entity=${encodeURIComponent(entity)}` : '';
     this.selected = url.searchParams.get('span');
     this.trueScale = url.searchParams.has('true-scale');
     this.folded = new Set();
@@ -69,7 +71,12 @@ class TraceView {
       h('div', { class: 'split' }, timeline, this.aside),
       this.log,
     );
-    this.onscroll = () => requestAnimationFrame(() => this.drawRows());
+    this.onscroll = () => {
+      this.frame ??= requestAnimationFrame(() => {
+        this.frame = null;
+        this.drawRows();
+      });
+    };
     addEventListener('scroll', this.onscroll, { passive: true });
     addEventListener('resize', this.onscroll);
     this.grid.addEventListener('click', event => this.click(event));
@@ -89,10 +96,10 @@ class TraceView {
   }
 
   async load() {
-    this.trace = prepare(await ask(`/view/traces/${this.id}`));
+    this.trace = prepare(await ask(`/view/traces/${this.id}${this.query}`));
     this.lane = lanes(new Set(this.trace.spans.map(span => span.service)));
-    const { verdict, order } = this.trace;
-    document.title = `${verdict.headline} · ${order ? `order ${order.slice(0, 8)}` : this.id.slice(0, 8)}`;
+    const { verdict, entity } = this.trace;
+    document.title = `${verdict.headline} · ${entity ? `${ENTITY} ${entity.slice(0, 8)}` : this.id.slice(0, 8)}`;
     foot(this.trace.held);
     clearTimeout(this.timer);
     if (verdict.tone === 'open') this.timer = setTimeout(() => this.reload(), AGAIN);
@@ -101,17 +108,17 @@ class TraceView {
   async reload() {
     const before = this.state();
     await this.load().catch(() => {});
-    // Not for nothing: a row that is drawn anew between press and release gets no click.
+    // Only when something changed: a row that is drawn again between press and release gets no click.
     if (!this.left && (this.state() !== before || this.waiting())) this.draw();
   }
 
-  /** Changes when anything has come: spans and lines are only ever added. */
+  /** Differs when anything has come: spans and lines are only ever added. */
   state() {
-    const { spans, logs, verdict } = this.trace;
-    return [spans.length, logs.length, verdict.headline, verdict.detail].join('|');
+    const { spans, logs, verdict, refused } = this.trace;
+    return [spans.length, logs.length, verdict.headline, verdict.detail, refused].join('|');
   }
 
-  /** True while a message is out that nobody was seen to take. */
+  /** True while there is a message that no consumer was seen to handle. */
   waiting() {
     return this.trace.verdict.tone === 'open' && this.trace.spans.some(span => span.unprocessed);
   }
@@ -216,7 +223,7 @@ class TraceView {
     const span = this.selectedSpan();
     this.aside.hidden = !span;
     this.element.classList.toggle('narrow', Boolean(span));
-    // Not again for nothing: it would lose what is unfolded and how far it is scrolled.
+    // Only when something changed: drawing loses what is unfolded and how far it is scrolled.
     const drawn = span ? [span.id, this.trace.spans.length, this.trace.logs.length].join() : '';
     if (this.drawn === drawn) return;
     this.drawn = drawn;

@@ -1,32 +1,41 @@
 //! The traces in memory, bounded in bytes.
 //!
-//! What goes first when the room is used up: whole traces, the one that was quiet for longest first, those
-//! with an error last. Errors are what one looks for a day later; but they may use half of the room only, or
-//! a day of failures would leave no place for what happens now. Nothing is written to disk.
+//! Nothing is written to disk. When the room is used up, whole traces are dropped: the one that was quiet for
+//! longest first, traces with an error last. People look for errors a day later; but traces with errors may use
+//! half of the room only, or a day of failures would leave no room for what happens now.
+//!
+//! | part of the memory (`VIEWER_MEMORY_BYTES`) | used for |
+//! |---|---|
+//! | three quarters | the traces; a single one at most two thirds of them |
+//! | one quarter | the answers that are being written, see `answers` |
+//!
+//! A reader takes a few traces at a time and lets go of the lock before it looks at them, so that a search never
+//! holds up spans that come in. A trace that is being read is not dropped: it would stay in memory, uncounted.
 
+mod held;
 mod trace;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
-
-use tokio::sync::broadcast;
 
 pub(crate) use trace::Trace;
 
 use crate::model::{LogLine, Span, TraceId};
+use held::Held;
 
-/// How many changes a slow listener may be behind before it misses some.
-const CHANGES_KEPT: usize = 1024;
+/// How many traces a walk takes from the store at once.
+const WALK: usize = 64;
+
+/// How many changed traces are named before the answer is that everything may have changed.
+const CHANGES_TOLD: usize = 500;
 
 /// Every trace that is held.
 #[derive(Debug)]
 pub(crate) struct Store {
     held: RwLock<Held>,
-    changes: broadcast::Sender<TraceId>,
 }
 
-/// How much is held, and of how much.
+/// How much is held, and how much may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Traces held now.
@@ -41,64 +50,77 @@ pub(crate) struct Counts {
     pub(crate) bytes: usize,
     /// Bytes that may be held.
     pub(crate) max_bytes: usize,
-    /// When the longest held trace came; the store's own start when nothing has gone yet.
+    /// When the longest held trace came; the store's own start when nothing was dropped yet.
     pub(crate) since: SystemTime,
 }
 
 impl Store {
-    /// An empty one that keeps at most so many bytes.
+    /// An empty store. `max_bytes` is for all traces, `max_spans` for a single one.
     #[must_use]
-    pub(crate) fn new(max_bytes: usize) -> Self {
-        let (changes, _) = broadcast::channel(CHANGES_KEPT);
+    pub(crate) fn new(max_bytes: usize, max_spans: usize) -> Self {
         Self {
-            held: RwLock::new(Held::new(max_bytes)),
-            changes,
+            held: RwLock::new(Held::new(max_bytes, max_spans)),
         }
     }
 
-    /// Takes spans, of any trace, in any order.
-    pub(crate) fn add_spans(&self, spans: Vec<Span>) {
+    /// Takes spans, of any trace, in any order. Returns how many were refused because their trace is full.
+    pub(crate) fn add_spans(&self, spans: Vec<Span>) -> usize {
         let mut held = self.write();
-        for span in spans {
-            let id = span.trace_id;
-            held.add(id, |trace| trace.add_span(span));
-            let _ = self.changes.send(id);
-        }
+        let of_traces = by_trace(spans, |span| span.trace_id).into_iter();
+        of_traces
+            .map(|(id, spans)| held.add(id, spans, Trace::add_span))
+            .sum()
     }
 
-    /// Takes log lines; they may come before their spans.
-    pub(crate) fn add_log_lines(&self, lines: Vec<LogLine>) {
+    /// Takes log lines; they may come before their spans. Returns how many were refused.
+    pub(crate) fn add_log_lines(&self, lines: Vec<LogLine>) -> usize {
         let mut held = self.write();
-        for line in lines {
-            let id = line.trace_id;
-            held.add(id, |trace| trace.add_log_line(line));
-            let _ = self.changes.send(id);
-        }
+        let of_traces = by_trace(lines, |line| line.trace_id).into_iter();
+        of_traces
+            .map(|(id, lines)| held.add(id, lines, Trace::add_log_line))
+            .sum()
     }
 
-    /// One trace, as it is now. Copies the list of its spans, not the spans.
+    /// One trace, as it is now.
     #[must_use]
-    pub(crate) fn trace(&self, id: TraceId) -> Option<Trace> {
-        self.read()
-            .traces
-            .get(&id)
-            .filter(|trace| !trace.spans.is_empty())
-            .cloned()
+    pub(crate) fn trace(&self, id: TraceId) -> Option<Arc<Trace>> {
+        let held = self.read();
+        let trace = held.traces.get(&id);
+        trace.filter(|trace| !trace.spans.is_empty()).cloned()
     }
 
-    /// What `pick` makes of the traces, the newest first by arrival, until there are `limit` of it.
-    pub(crate) fn newest<T>(&self, limit: usize, pick: impl FnMut(&Trace) -> Option<T>) -> Vec<T> {
+    /// The traces, the newest first by arrival.
+    pub(crate) fn newest(&self) -> Walk<'_> {
+        self.older_than(u64::MAX)
+    }
+
+    /// The traces whose `first_arrival` is smaller, the newest first.
+    pub(crate) fn older_than(&self, arrival: u64) -> Walk<'_> {
+        Walk {
+            store: self,
+            before: arrival,
+            taken: Vec::new(),
+        }
+    }
+
+    /// The traces with a span that links to this trace, the newest first.
+    pub(crate) fn linking_to(&self, id: TraceId, limit: usize) -> Vec<Arc<Trace>> {
         let held = self.read();
-        let newest = held
-            .by_arrival
-            .values()
-            .rev()
-            .filter_map(|id| held.traces.get(id));
-        newest
-            .filter(|trace| !trace.spans.is_empty())
-            .filter_map(pick)
-            .take(limit)
-            .collect()
+        let linking = held.linking.get(&id).into_iter().flatten().rev();
+        let traces = linking.filter_map(|(_, id)| held.traces.get(id));
+        traces.take(limit).cloned().collect()
+    }
+
+    /// The store's clock, and the traces that changed after that time. `None` when they are too many to name,
+    /// or when that time is not one of this store's.
+    pub(crate) fn changed_since(&self, clock: u64) -> (u64, Option<Vec<TraceId>>) {
+        let held = self.read();
+        let changed = (held.start..=held.clock).contains(&clock).then(|| {
+            let changed = held.changed_since(clock).take(CHANGES_TOLD + 1);
+            changed.collect::<Vec<_>>()
+        });
+        let changed = changed.filter(|changed| changed.len() <= CHANGES_TOLD);
+        (held.clock, changed)
     }
 
     /// How much is held.
@@ -107,13 +129,8 @@ impl Store {
         self.read().counts()
     }
 
-    /// The ids of traces that change from now on.
-    #[must_use]
-    pub(crate) fn changes(&self) -> broadcast::Receiver<TraceId> {
-        self.changes.subscribe()
-    }
-
-    /// A panic under the lock can't leave it half changed in a way that matters: at worst a count is off.
+    /// A panic under the lock cannot leave the content half changed in a way that matters: at worst a count
+    /// is off.
     fn read(&self) -> RwLockReadGuard<'_, Held> {
         self.held.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,116 +140,46 @@ impl Store {
     }
 }
 
-/// The traces, and the three orders in which they are walked.
-#[derive(Debug)]
-struct Held {
-    traces: HashMap<TraceId, Trace>,
-    by_arrival: BTreeMap<u64, TraceId>,
-    /// By the last thing that came for them; those with an error apart.
-    quiet: BTreeMap<u64, TraceId>,
-    quiet_failed: BTreeMap<u64, TraceId>,
-    bytes: usize,
-    failed_bytes: usize,
-    max_bytes: usize,
-    spans: usize,
-    spans_seen: u64,
-    traces_seen: u64,
-    clock: u64,
-    since: SystemTime,
+/// A walk over the traces. It holds a few of them at a time, and the lock only while it takes these.
+pub(crate) struct Walk<'a> {
+    store: &'a Store,
+    /// Where it goes on: below this `first_arrival`.
+    before: u64,
+    /// The oldest first.
+    taken: Vec<Arc<Trace>>,
 }
 
-impl Held {
-    fn new(max_bytes: usize) -> Self {
-        Self {
-            traces: HashMap::new(),
-            by_arrival: BTreeMap::new(),
-            quiet: BTreeMap::new(),
-            quiet_failed: BTreeMap::new(),
-            bytes: 0,
-            failed_bytes: 0,
-            max_bytes,
-            spans: 0,
-            spans_seen: 0,
-            traces_seen: 0,
-            clock: 0,
-            since: SystemTime::now(),
+impl Iterator for Walk<'_> {
+    type Item = Arc<Trace>;
+
+    fn next(&mut self) -> Option<Arc<Trace>> {
+        if self.taken.is_empty() {
+            let held = self.store.read();
+            let ids = held.by_arrival.range(..self.before).rev();
+            let traces = ids.filter_map(|(_, id)| held.traces.get(id));
+            let traces = traces.filter(|trace| !trace.spans.is_empty());
+            self.taken = traces.take(WALK).cloned().collect();
+            self.taken.reverse();
+        }
+        let next = self.taken.pop()?;
+        self.before = next.first_arrival;
+        Some(next)
+    }
+}
+
+/// The items of each trace together, the traces in the order of their first item.
+fn by_trace<T>(items: Vec<T>, trace: impl Fn(&T) -> TraceId) -> Vec<(TraceId, Vec<T>)> {
+    let mut place = std::collections::HashMap::new();
+    let mut groups: Vec<(TraceId, Vec<T>)> = Vec::new();
+    for item in items {
+        let id = trace(&item);
+        let at = *place.entry(id).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((id, vec![item])),
         }
     }
-
-    /// Changes one trace, which is made if it is not there, and then makes room again.
-    fn add(&mut self, id: TraceId, change: impl FnOnce(&mut Trace)) {
-        self.clock += 1;
-        let mut trace = self.take(id).unwrap_or_else(|| {
-            self.traces_seen += 1;
-            Trace::new(id, self.clock)
-        });
-        let spans_before = trace.spans.len();
-        change(&mut trace);
-        trace.last_arrival = self.clock;
-        self.spans_seen += (trace.spans.len() - spans_before) as u64;
-        self.put(trace);
-        self.make_room();
-    }
-
-    fn take(&mut self, id: TraceId) -> Option<Trace> {
-        let trace = self.traces.remove(&id)?;
-        self.by_arrival.remove(&trace.first_arrival);
-        self.queue(trace.failed).remove(&trace.last_arrival);
-        self.spans -= trace.spans.len();
-        self.bytes -= trace.bytes;
-        if trace.failed {
-            self.failed_bytes -= trace.bytes;
-        }
-        Some(trace)
-    }
-
-    fn put(&mut self, trace: Trace) {
-        self.by_arrival.insert(trace.first_arrival, trace.id);
-        self.queue(trace.failed)
-            .insert(trace.last_arrival, trace.id);
-        self.spans += trace.spans.len();
-        self.bytes += trace.bytes;
-        if trace.failed {
-            self.failed_bytes += trace.bytes;
-        }
-        self.traces.insert(trace.id, trace);
-    }
-
-    fn queue(&mut self, failed: bool) -> &mut BTreeMap<u64, TraceId> {
-        if failed {
-            &mut self.quiet_failed
-        } else {
-            &mut self.quiet
-        }
-    }
-
-    fn make_room(&mut self) {
-        while self.bytes > self.max_bytes {
-            let errors_first = self.failed_bytes > self.max_bytes / 2 || self.quiet.is_empty();
-            let Some(id) = self.queue(errors_first).values().next().copied() else {
-                return;
-            };
-            self.take(id);
-            let longest_held = self
-                .by_arrival
-                .values()
-                .next()
-                .and_then(|id| self.traces.get(id));
-            self.since = longest_held.map_or_else(SystemTime::now, |trace| trace.since);
-        }
-    }
-
-    fn counts(&self) -> Counts {
-        Counts {
-            traces: self.traces.len(),
-            traces_seen: self.traces_seen,
-            spans: self.spans,
-            spans_seen: self.spans_seen,
-            bytes: self.bytes,
-            max_bytes: self.max_bytes,
-            since: self.since,
-        }
-    }
+    groups
 }
 
 #[cfg(test)]

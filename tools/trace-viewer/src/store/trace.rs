@@ -1,33 +1,42 @@
 //! One trace as it is held: what came, and what it costs.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::model::{HeapSize, LogLine, Resource, Scope, Span, TraceId};
 
-/// What a trace costs beside what it holds: its places in the store's maps.
+/// The bytes of a trace beside its content: its places in the store's maps.
 const PER_TRACE: usize = size_of::<Trace>() + 256;
 
-/// What a reference-counted value costs beside itself: its counts and its place in a list.
+/// The bytes of a reference-counted value beside its content: its counts and its place in a list.
 const PER_ARC: usize = 48;
+
+/// The bytes of a link to another trace, in this trace's set and in the store's index.
+const PER_LINKED_TRACE: usize = 160;
 
 /// The spans and log lines of one trace, in the order in which they came.
 #[derive(Debug, Clone)]
 pub(crate) struct Trace {
     /// Its id.
     pub(crate) id: TraceId,
-    /// What came, duplicates too.
+    /// The spans that came, duplicates too.
     pub(crate) spans: Vec<Arc<Span>>,
-    /// What its services logged.
+    /// The lines that its services logged.
     pub(crate) log_lines: Vec<Arc<LogLine>>,
     /// True when one of its spans failed.
     pub(crate) failed: bool,
-    /// When the first of it came.
+    /// When the first part of it came.
     pub(crate) since: SystemTime,
-    /// What it costs.
+    /// How many spans and log lines were refused because the trace is full.
+    pub(crate) refused: u64,
+    /// The store's clock when the first part of it came. Later traces have larger numbers.
+    pub(crate) first_arrival: u64,
+    /// What it costs, in bytes.
     pub(super) bytes: usize,
-    pub(super) first_arrival: u64,
     pub(super) last_arrival: u64,
+    /// The other traces that its spans link to.
+    pub(super) links_to: HashSet<TraceId>,
     resources: Vec<Arc<Resource>>,
     scopes: Vec<Arc<Scope>>,
 }
@@ -40,17 +49,26 @@ impl Trace {
             log_lines: Vec::new(),
             failed: false,
             since: SystemTime::now(),
+            refused: 0,
             bytes: PER_TRACE,
             first_arrival: arrival,
             last_arrival: arrival,
+            links_to: HashSet::new(),
             resources: Vec::new(),
             scopes: Vec::new(),
         }
     }
 
-    /// The services that something came from.
+    /// The services that a part of it came from.
     pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
         self.resources.iter().map(|resource| &*resource.service)
+    }
+
+    /// The spans, each once: a sender that retries sends a batch again.
+    pub(crate) fn spans_once(&self) -> Vec<Arc<Span>> {
+        let mut seen = HashSet::with_capacity(self.spans.len());
+        let spans = self.spans.iter();
+        spans.filter(|span| seen.insert(*span)).cloned().collect()
     }
 
     pub(super) fn add_span(&mut self, mut span: Span) {
@@ -58,6 +76,12 @@ impl Trace {
         span.scope = self.shared_scope(span.scope);
         self.failed |= span.failed();
         self.bytes += size_of::<Span>() + PER_ARC + span.heap_size();
+        let linked = span.links.iter().filter_map(|link| link.trace_id);
+        for other in linked.filter(|other| *other != self.id) {
+            if self.links_to.insert(other) {
+                self.bytes += PER_LINKED_TRACE;
+            }
+        }
         self.spans.push(Arc::new(span));
     }
 

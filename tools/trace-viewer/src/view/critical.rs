@@ -1,15 +1,15 @@
-//! The critical path: what the end of the trace waited for, from its last moment back to its first.
+//! The critical path: the spans that the end of the trace waited for, from its last moment back to its first.
 //!
-//! Walked backwards: the child that ended last is what its parent waited for, before that the one that had
-//! ended when this one began, and so on; what remains is the parent's own time. A consumer counts as a child
-//! though it begins after its parent has ended, so the path leads through the queue.
+//! The walk goes backwards. A parent waited for the child that ended last; before that, for the child that had
+//! ended when this one began, and so on. The remaining time is the parent's own. A consumer counts as a child
+//! although it begins after its parent has ended, so the path leads through the queue.
 
 use std::collections::HashMap;
 
 use super::messages::queue_time;
 use super::tree::Tree;
 
-/// Which parts of which spans the end waited for, and what it waited for all together.
+/// The parts of spans that the end waited for, and how long it waited for each service.
 #[derive(Default)]
 pub(super) struct CriticalPath {
     /// For each span, in the tree's order: from and to, in nanoseconds since 1970.
@@ -54,7 +54,7 @@ impl CriticalPath {
             }
             self.own(tree, at, ends[child], until);
             waiting.push(child);
-            let queue = queue_time(&tree.nodes[child].span).unwrap_or(0);
+            let queue = queue_time(&tree.nodes[child].span, tree.settings).unwrap_or(0);
             self.queue += queue;
             // Brokers count in milliseconds, so a message may seem older than the span that sent it.
             until = start.saturating_sub(queue).max(node.span.start);
@@ -62,7 +62,7 @@ impl CriticalPath {
         self.own(tree, at, node.span.start, until);
     }
 
-    /// What of that stretch is the span's own, and what nobody's.
+    /// Splits a stretch into the time of the span and the time after its end, in which nothing is open.
     fn own(&mut self, tree: &Tree, at: usize, from: u64, until: u64) {
         let span = &tree.nodes[at].span;
         let end = until.min(span.end);

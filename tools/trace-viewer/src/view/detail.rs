@@ -1,62 +1,88 @@
-//! One trace, with all that the page shows of it.
+//! One trace, with everything that the page shows about it.
 //!
 //! Whole numbers and times are texts: JavaScript's numbers would round them.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use super::critical::CriticalPath;
+use super::entities::Subject;
+use super::journey::take_links_to;
 use super::tree::{Node, Tree};
-use super::{list, messages, verdict};
+use super::{list, messages};
+use crate::answers::Seq;
+use crate::app::App;
 use crate::model::{Attribute, Event, Link, LogLine, Resource, Span, SpanId, TraceId, Value};
 use crate::store::{Store, Trace};
 
-/// The trace as JSON, at that time (nanoseconds since 1970).
-pub(super) fn render(store: &Store, trace: &Trace, now: u64) -> Json {
-    let tree = Tree::new(trace);
-    let path = CriticalPath::of(&tree);
-    let (start, end) = tree.bounds();
-    let mut resources: Vec<Arc<Resource>> = Vec::new();
-    let spans: Vec<SpanView> = tree
-        .nodes
-        .iter()
-        .enumerate()
-        .map(|(at, node)| span(&tree, node, &path.parts[at], place(&mut resources, node)))
-        .collect();
-    json!({
-        "id": trace.id.to_string(),
-        "now": now.to_string(),
-        "start": start.to_string(),
-        "end": end.to_string(),
-        "order": list::order_id(&tree),
-        "verdict": verdict::of(&tree, &path, now),
-        "shares": shares(&path),
-        "resources": resources.iter().map(|resource| json!({
-            "service": resource.service,
-            "attributes": attributes(&resource.attributes),
-        })).collect::<Vec<_>>(),
-        "spans": spans,
-        "held": list::held(&store.counts()),
-        "linked_from": linked_from(store, trace.id),
-        "logs": trace.log_lines.iter().map(|line| log_line(line)).collect::<Vec<_>>(),
-    })
+/// Writes a trace as it was at that time (nanoseconds since 1970).
+pub(super) struct View {
+    pub(super) app: App,
+    pub(super) trace: Arc<Trace>,
+    /// The entity whose verdict is wanted, when the trace is about several.
+    pub(super) entity: Option<String>,
+    pub(super) now: u64,
 }
 
-/// Equal ones are one already: a trace shares them.
-fn place(resources: &mut Vec<Arc<Resource>>, node: &Node) -> usize {
-    let known = resources
-        .iter()
-        .position(|known| Arc::ptr_eq(known, &node.span.resource));
-    known.unwrap_or_else(|| {
-        resources.push(Arc::clone(&node.span.resource));
-        resources.len() - 1
-    })
+impl Serialize for View {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { app, trace, .. } = self;
+        let _room = app.answers.room(trace.spans.len());
+        let mut tree = Tree::new(trace, &app.settings);
+        take_links_to(&mut tree, &app.store, trace.id);
+        let path = CriticalPath::of(&tree);
+        let (start, end) = tree.bounds();
+        let subject = Subject::of(&app.store, trace, &tree, self.entity.as_deref(), self.now);
+        let (resources, places) = resources(&tree);
+        let spans = || {
+            let nodes = tree.nodes.iter().enumerate();
+            nodes.map(|(at, node)| span(&tree, node, &path.parts[at], places[at]))
+        };
+        let logs = || trace.log_lines.iter().map(|line| log_line(line));
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &trace.id.to_string())?;
+        map.serialize_entry("now", &self.now.to_string())?;
+        map.serialize_entry("start", &start.to_string())?;
+        map.serialize_entry("end", &end.to_string())?;
+        map.serialize_entry("entity", &subject.entity)?;
+        map.serialize_entry("entities", &subject.each)?;
+        map.serialize_entry("verdict", &subject.verdict)?;
+        map.serialize_entry("refused", &trace.refused)?;
+        map.serialize_entry("shares", &shares(&path))?;
+        map.serialize_entry("resources", &resources)?;
+        map.serialize_entry("spans", &Seq(spans))?;
+        map.serialize_entry("held", &list::held(&app.store.counts()))?;
+        map.serialize_entry("linked_from", &linked_from(&app.store, trace.id))?;
+        map.serialize_entry("logs", &Seq(logs))?;
+        map.end()
+    }
 }
 
-/// Where the time of the critical path went, the most first.
+/// The resources as JSON, and for each span the place of its own. A trace holds equal ones once, so identity is
+/// equality.
+fn resources(tree: &Tree) -> (Vec<Json>, Vec<usize>) {
+    let mut resources = Vec::new();
+    let mut known: HashMap<*const Resource, usize> = HashMap::new();
+    let place = |node: &Node| {
+        let resource = &node.span.resource;
+        *known.entry(Arc::as_ptr(resource)).or_insert_with(|| {
+            resources.push(json!({
+                "service": resource.service,
+                "attributes": attributes(&resource.attributes),
+            }));
+            resources.len() - 1
+        })
+    };
+    let places = tree.nodes.iter().map(place).collect();
+    (resources, places)
+}
+
+/// The time of the critical path by service, the longest first.
 fn shares(path: &CriticalPath) -> Vec<Json> {
     let services = path
         .services
@@ -75,19 +101,21 @@ fn shares(path: &CriticalPath) -> Vec<Json> {
     shares.into_iter().map(share).collect()
 }
 
-/// Spans of other traces that are linked to this one, the newest few.
+/// Spans of other traces that link to this one: the newest few.
 fn linked_from(store: &Store, id: TraceId) -> Vec<Json> {
     const FEW: usize = 5;
-    store.newest(FEW, |other| {
+    let others = store.linking_to(id, FEW).into_iter();
+    let linking = others.filter_map(|other| {
         let linked = |span: &&Arc<Span>| span.links.iter().any(|link| link.trace_id == Some(id));
-        let span = other.spans.iter().filter(|_| other.id != id).find(linked)?;
+        let span = other.spans.iter().find(linked)?;
         Some(json!({
             "trace": other.id.to_string(),
             "span": span.id.to_string(),
             "service": span.resource.service,
             "name": span.name,
         }))
-    })
+    });
+    linking.collect()
 }
 
 #[derive(Serialize)]
@@ -119,9 +147,12 @@ struct SpanView<'a> {
 
 fn span<'a>(tree: &Tree, node: &'a Node, critical: &[(u64, u64)], resource: usize) -> SpanView<'a> {
     let span = &*node.span;
+    let settings = tree.settings;
     SpanView {
-        id: node.id.to_string(),
-        parent: node.parent.map(|parent| tree.nodes[parent].id.to_string()),
+        id: span.id.to_string(),
+        parent: node
+            .parent
+            .map(|parent| tree.nodes[parent].span.id.to_string()),
         missing: node.missing.map(|id| id.to_string()),
         depth: node.depth,
         name: &span.name,
@@ -142,10 +173,10 @@ fn span<'a>(tree: &Tree, node: &'a Node, critical: &[(u64, u64)], resource: usiz
             .iter()
             .map(|(from, to)| (from.to_string(), to.to_string()))
             .collect(),
-        queue: messages::queue_time(span).map(|time| time.to_string()),
-        outbox: messages::outbox_time(span).map(|time| time.to_string()),
-        attempt: messages::attempt(span).filter(|attempt| *attempt > 1),
-        dead_letter: messages::is_dead_letter(span),
+        queue: messages::queue_time(span, settings).map(|time| time.to_string()),
+        outbox: messages::outbox_time(span, settings).map(|time| time.to_string()),
+        attempt: messages::attempt(span, settings).filter(|attempt| *attempt > 1),
+        dead_letter: messages::is_dead_letter(span, settings),
         replay: messages::is_replay(tree, node),
         unprocessed: messages::is_unprocessed(tree, node),
     }

@@ -1,24 +1,25 @@
 //! The list of traces, newest first, and what it can be narrowed to.
 
-use std::cmp::Reverse;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
-use super::critical::CriticalPath;
+use super::entities::Subject;
 use super::messages::queue_time;
 use super::nanos;
 use super::tree::Tree;
-use super::verdict::{self, Verdict};
-use crate::jaeger::parse_trace_id;
+use super::verdict::Verdict;
+use crate::answers::Seq;
+use crate::app::App;
 use crate::model::{Span, TraceId};
 use crate::store::{Counts, Store, Trace};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
-const ORDER_ID: &str = "order.id";
 
 /// What the list can be narrowed to, as it stands in an address. Empty means not at all.
 #[derive(Debug, Default, Deserialize)]
@@ -30,9 +31,10 @@ pub(super) struct Filter {
     status: String,
     min: String,
     limit: String,
+    before: String,
 }
 
-/// The same, understood.
+/// The filter, parsed.
 pub(super) struct Parsed {
     words: Vec<Word>,
     service: String,
@@ -40,6 +42,8 @@ pub(super) struct Parsed {
     status: Option<bool>,
     min_nanos: u64,
     limit: usize,
+    /// Only traces that came before this one: the `next` of another list.
+    before: u64,
 }
 
 /// One word of a search.
@@ -73,6 +77,10 @@ impl Filter {
                 "" => DEFAULT_LIMIT,
                 limit => limit.parse().map_err(|_| "limit: must be a number")?,
             },
+            before: match self.before.as_str() {
+                "" => u64::MAX,
+                before => before.parse().map_err(|_| "before: must be a number")?,
+            },
         })
     }
 }
@@ -81,7 +89,7 @@ impl Word {
     fn parse(word: &str) -> Self {
         match word.split_once('=') {
             Some((key, value)) => Self::Tag(key.to_owned(), value.to_owned()),
-            None => Self::Text(word.to_owned(), parse_trace_id(word).ok().flatten()),
+            None => Self::Text(word.to_owned(), TraceId::from_hex(word)),
         }
     }
 
@@ -138,7 +146,9 @@ fn length(trace: &Trace) -> u64 {
 #[derive(Serialize)]
 pub(super) struct Row {
     id: String,
-    order: Option<String>,
+    entity: Option<String>,
+    /// The number of entities.
+    entities: usize,
     service: Box<str>,
     name: Box<str>,
     start: String,
@@ -150,30 +160,45 @@ pub(super) struct Row {
     verdict: Verdict,
 }
 
-/// The rows that fit, and what there is to choose from.
-pub(super) fn list(store: &Store, filter: &Parsed, now: u64) -> Json {
-    let limit = filter.limit.min(MAX_LIMIT);
-    let mut found = store.newest(limit, |trace| filter.fits(trace).then(|| trace.clone()));
-    // Services do not send in the order in which their spans began.
-    found.sort_by_key(|trace| Reverse(start(trace)));
-    let rows: Vec<Row> = found.iter().map(|trace| row(trace, now)).collect();
-    let (services, operations) = choices(store, &filter.service);
-    json!({
-        "traces": rows,
-        "more": rows.len() == limit,
-        "services": services,
-        "operations": operations,
-        "held": held(&store.counts()),
-        "now": now.to_string(),
-    })
+/// Writes the rows that fit, and what there is to choose from.
+pub(super) struct List {
+    pub(super) app: App,
+    pub(super) filter: Parsed,
+    /// Nanoseconds since 1970.
+    pub(super) now: u64,
 }
 
-/// Every service, and the operations of the chosen one. A walk over all that is held, while nothing can come
-/// in: so it looks at the spans of that service's traces only, and copies each name once.
+impl Serialize for List {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { app, filter, now } = self;
+        let limit = filter.limit.min(MAX_LIMIT);
+        let last = Cell::new(filter.before);
+        let found = || app.store.older_than(last.get());
+        let rows = || {
+            let found = found().filter(|trace| filter.fits(trace)).take(limit);
+            found.map(|trace| {
+                last.set(trace.first_arrival);
+                row(app, &trace, None, *now)
+            })
+        };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("traces", &Seq(rows))?;
+        let more = found().any(|trace| filter.fits(&trace));
+        map.serialize_entry("next", &more.then(|| last.get().to_string()))?;
+        let (services, operations) = choices(&app.store, &filter.service);
+        map.serialize_entry("services", &services)?;
+        map.serialize_entry("operations", &operations)?;
+        map.serialize_entry("held", &held(&app.store.counts()))?;
+        map.serialize_entry("now", &now.to_string())?;
+        map.end()
+    }
+}
+
+/// Every service, and the operations of the chosen one.
 fn choices(store: &Store, service: &str) -> (BTreeSet<Box<str>>, BTreeSet<Box<str>>) {
     let mut services = BTreeSet::new();
     let mut operations = BTreeSet::new();
-    store.newest(usize::MAX, |trace| {
+    for trace in store.newest() {
         for name in trace.services() {
             add(&mut services, name);
         }
@@ -183,8 +208,7 @@ fn choices(store: &Store, service: &str) -> (BTreeSet<Box<str>>, BTreeSet<Box<st
                 add(&mut operations, &span.name);
             }
         }
-        None::<()>
-    });
+    }
     (services, operations)
 }
 
@@ -194,15 +218,19 @@ fn add(names: &mut BTreeSet<Box<str>>, name: &str) {
     }
 }
 
-/// The rows of one order.
-pub(super) fn of_order(store: &Store, order: &str, now: u64) -> Vec<Row> {
-    let found = store.newest(DEFAULT_LIMIT, |trace| {
+/// The rows of one entity, each with the verdict on it.
+pub(super) fn of_entity(app: &App, entity: &str, now: u64) -> Vec<Row> {
+    let Some(attribute) = app.settings.entity.as_deref() else {
+        return Vec::new();
+    };
+    let is_about = |trace: &Arc<Trace>| {
         let mut spans = trace.spans.iter();
-        spans
-            .any(|span| span.text(ORDER_ID) == Some(order))
-            .then(|| trace.clone())
-    });
-    found.iter().map(|trace| row(trace, now)).collect()
+        spans.any(|span| span.text(attribute) == Some(entity))
+    };
+    let found = app.store.newest().filter(is_about).take(DEFAULT_LIMIT);
+    found
+        .map(|trace| row(app, &trace, Some(entity), now))
+        .collect()
 }
 
 /// How much is held of how much was seen, for the foot of the page.
@@ -218,38 +246,30 @@ pub(super) fn held(counts: &Counts) -> Json {
     })
 }
 
-/// The order that a trace tells of.
-pub(super) fn order_id(tree: &Tree) -> Option<&str> {
-    tree.nodes.iter().find_map(|node| node.span.text(ORDER_ID))
-}
-
-fn row(trace: &Trace, now: u64) -> Row {
-    let tree = Tree::new(trace);
-    let path = CriticalPath::of(&tree);
+fn row(app: &App, trace: &Trace, entity: Option<&str>, now: u64) -> Row {
+    let _room = app.answers.room(trace.spans.len());
+    let tree = Tree::new(trace, &app.settings);
+    let subject = Subject::of(&app.store, trace, &tree, entity, now);
     let (start, end) = tree.bounds();
-    let queues: Vec<u64> = tree
-        .nodes
-        .iter()
-        .filter_map(|node| queue_time(&node.span))
+    let spans = || tree.nodes.iter().map(|node| &*node.span);
+    let queues: Vec<u64> = spans()
+        .filter_map(|span| queue_time(span, tree.settings))
         .collect();
-    let root = tree.root();
+    let root = tree.root().map(|root| &*root.span);
     Row {
         id: trace.id.to_string(),
-        order: order_id(&tree).map(str::to_owned),
+        entity: subject.entity,
+        entities: subject.count,
         service: root
-            .map(|root| root.span.resource.service.clone())
+            .map(|root| root.resource.service.clone())
             .unwrap_or_default(),
-        name: root.map(|root| root.span.name.clone()).unwrap_or_default(),
+        name: root.map(|root| root.name.clone()).unwrap_or_default(),
         start: start.to_string(),
         duration: (end - start).to_string(),
         queue: (!queues.is_empty()).then(|| queues.iter().sum::<u64>().to_string()),
-        services: tree
-            .nodes
-            .iter()
-            .map(|node| node.span.resource.service.clone())
-            .collect(),
+        services: trace.services().map(Into::into).collect(),
         spans: tree.nodes.len(),
-        errors: tree.nodes.iter().filter(|node| node.span.failed()).count(),
-        verdict: verdict::of(&tree, &path, now),
+        errors: spans().filter(|span| span.failed()).count(),
+        verdict: subject.verdict,
     }
 }

@@ -1,34 +1,32 @@
-//! What a trace says of its messages: how long each waited, which attempt it was, what was given up on.
+//! What a trace tells about its messages: how long each waited, which attempt it was, which were given up.
 //!
-//! Read from kinds, names of destinations and two attributes of our own; any sender that follows
-//! OpenTelemetry's conventions for messaging is understood, the attributes only make it exact.
+//! Read from kinds of spans, names of destinations and the attributes named in the settings. Any sender that
+//! follows OpenTelemetry's conventions for messaging is understood; these attributes only make it exact.
 
 use super::tree::{Node, Tree};
 use crate::model::{Kind, Span, Value};
+use crate::settings::Settings;
 
-const QUEUE_TIME: &str = "orderflow.messaging.queue_time";
-const RETRY_COUNT: &str = "orderflow.messaging.retry_count";
-const OUTBOX_WAIT: &str = "orderflow.outbox.wait_time";
 const DESTINATION: &str = "messaging.destination.name";
-const DEAD_LETTERS: &str = ".dlq";
 
 /// Nanoseconds that the message waited in the queue before this span, when it says so.
-pub(super) fn queue_time(span: &Span) -> Option<u64> {
-    (span.kind == Kind::Consumer)
-        .then(|| seconds(span.attribute(QUEUE_TIME)?))
-        .flatten()
+pub(super) fn queue_time(span: &Span, settings: &Settings) -> Option<u64> {
+    let attribute = settings.messages.queue_time.as_deref();
+    let attribute = attribute.filter(|_| span.kind == Kind::Consumer)?;
+    seconds(span.attribute(attribute)?)
 }
 
 /// Nanoseconds that the message waited in the outbox before this span, when it says so.
-pub(super) fn outbox_time(span: &Span) -> Option<u64> {
-    (span.kind == Kind::Producer)
-        .then(|| seconds(span.attribute(OUTBOX_WAIT)?))
-        .flatten()
+pub(super) fn outbox_time(span: &Span, settings: &Settings) -> Option<u64> {
+    let attribute = settings.messages.outbox_wait.as_deref();
+    let attribute = attribute.filter(|_| span.kind == Kind::Producer)?;
+    seconds(span.attribute(attribute)?)
 }
 
-/// 1 for the first attempt, and so on; `None` when it is not said and no consumer.
-pub(super) fn attempt(span: &Span) -> Option<i64> {
-    let retries = span.attribute(RETRY_COUNT).and_then(Value::as_int);
+/// 1 for the first attempt of a consumer, and so on; `None` for other spans.
+pub(super) fn attempt(span: &Span, settings: &Settings) -> Option<i64> {
+    let attribute = settings.messages.retry_count.as_deref();
+    let retries = attribute.and_then(|attribute| span.attribute(attribute)?.as_int());
     (span.kind == Kind::Consumer).then(|| retries.unwrap_or(0).saturating_add(1))
 }
 
@@ -37,30 +35,40 @@ pub(super) fn destination(span: &Span) -> &str {
     span.text(DESTINATION).unwrap_or("the queue")
 }
 
-/// True for the sending of a message that was given up on.
-pub(super) fn is_dead_letter(span: &Span) -> bool {
-    span.kind == Kind::Producer && destination(span).ends_with(DEAD_LETTERS)
+/// True for the sending of a message that was given up.
+pub(super) fn is_dead_letter(span: &Span, settings: &Settings) -> bool {
+    let ends_with = |name: &str, suffix: &str| {
+        let start = name.len().checked_sub(suffix.len());
+        let end = start.and_then(|start| name.get(start..));
+        end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+    };
+    let mut suffixes = settings.dead_letters.iter();
+    span.kind == Kind::Producer && suffixes.any(|suffix| ends_with(destination(span), suffix))
 }
 
-/// True for the sending of a message that had been given up on: its parent is the dead letter.
+/// True for the sending of a message that had been given up: its parent is the dead letter.
 pub(super) fn is_replay(tree: &Tree, node: &Node) -> bool {
     let parent = node.parent.map(|parent| &tree.nodes[parent].span);
-    node.span.kind == Kind::Producer && parent.is_some_and(|parent| is_dead_letter(parent))
+    node.span.kind == Kind::Producer
+        && parent.is_some_and(|parent| is_dead_letter(parent, tree.settings))
 }
 
-/// True for a message that went out and that nobody was seen to handle.
+/// True for a message that went out and that no consumer was seen to handle: none under it, and none that links
+/// to it.
 pub(super) fn is_unprocessed(tree: &Tree, node: &Node) -> bool {
+    let span = &node.span;
     let mut children = node.children.iter().map(|child| &tree.nodes[*child].span);
-    node.span.kind == Kind::Producer
-        && !node.span.failed()
-        && !is_dead_letter(&node.span)
+    span.kind == Kind::Producer
+        && !span.failed()
+        && !is_dead_letter(span, tree.settings)
+        && !tree.taken.contains(&(span.trace_id, span.id))
         && !children.any(|child| child.kind == Kind::Consumer)
 }
 
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "what is not finite or negative becomes zero"
+    reason = "numbers that are negative or not finite become zero"
 )]
 fn seconds(value: &Value) -> Option<u64> {
     value.as_f64().map(|seconds| (seconds * 1e9).round() as u64)

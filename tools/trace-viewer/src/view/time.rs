@@ -6,7 +6,7 @@ pub(super) fn human(nanos: u64) -> String {
     const MILLI: u64 = 1_000_000;
     const SECOND: u64 = 1_000_000_000;
     const MINUTE: u64 = 60 * SECOND;
-    // What would be rounded up to the next unit is said in that unit.
+    // A duration that would be rounded up to the next unit is written in that unit.
     match nanos {
         0..MICRO => format!("{nanos} ns"),
         MICRO..999_500 => digits(nanos, MICRO, "µs"),
@@ -23,7 +23,7 @@ pub(super) fn human(nanos: u64) -> String {
     }
 }
 
-/// Time that is still passing, in whole seconds: it would flicker else.
+/// Time that is still passing, in whole seconds: smaller units would change with every look.
 pub(super) fn passed(nanos: u64) -> String {
     const SECOND: u64 = 1_000_000_000;
     match nanos / SECOND {

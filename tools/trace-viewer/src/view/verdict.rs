@@ -1,14 +1,15 @@
-//! One sentence about a trace: what became of it, how long it took and where, or what went wrong.
+//! One sentence about a trace, or about one of its orders: what became of it, how long it took and where, or what
+//! went wrong.
 //!
-//! From the spans alone, so it fits any service's trace. Where a span carries `order.id` it speaks of an
-//! order.
+//! Told from the spans and OpenTelemetry's conventions alone. The words for what becomes of an order, and the
+//! spans that decide it, come from the settings.
 
 mod cause;
-mod order;
+mod outcome;
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::critical::CriticalPath;
 use super::messages::{destination, is_dead_letter, is_replay, is_unprocessed, queue_time};
@@ -16,31 +17,31 @@ use super::time::{human, passed};
 use super::tree::{Node, Tree};
 use crate::model::Kind;
 use cause::Cause;
-use order::Outcome;
+use outcome::Outcome;
 
-/// After this a message is not waited for any more.
+/// A message that was not handled for so long, in nanoseconds, is not expected to be handled any more.
 const GIVEN_UP: u64 = 15 * 60 * 1_000_000_000;
 
-/// So many equal calls are one too many.
+/// The number of equal calls from which on they are mentioned.
 const REPEATED: usize = 10;
 
 /// What became of a trace.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) tone: Tone,
-    /// The main thing.
+    /// The first part of the sentence: the outcome.
     pub(super) headline: String,
     /// The rest of the sentence, often empty.
     pub(super) detail: String,
 }
 
-/// How it is to be taken.
-#[derive(Debug, Clone, Copy, Serialize, PartialEq, Eq)]
+/// How a verdict is to be taken.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     /// It went well.
     Good,
-    /// It ended as it should, but not as wished.
+    /// It ended as the system is built to, but not as its user wished.
     Warn,
     /// It failed.
     Bad,
@@ -49,7 +50,7 @@ pub(super) enum Tone {
 }
 
 impl Verdict {
-    fn new(tone: Tone, headline: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(super) fn new(tone: Tone, headline: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             tone,
             headline: headline.into(),
@@ -58,10 +59,14 @@ impl Verdict {
     }
 }
 
-/// The verdict on a trace, at that time (nanoseconds since 1970).
-pub(super) fn of(tree: &Tree, path: &CriticalPath, now: u64) -> Verdict {
-    let outcome = order::outcome(tree);
-    if let Some(dead) = last(tree, |node| is_dead_letter(&node.span))
+/// The verdict on the spans of an entity, or of a trace that is about none, at that time (nanoseconds since 1970).
+pub(super) fn of(tree: &Tree, is_entity: bool, now: u64) -> Verdict {
+    let outcome = if is_entity {
+        Outcome::of(tree)
+    } else {
+        Outcome::None
+    };
+    if let Some(dead) = last(tree, |node| is_dead_letter(&node.span, tree.settings))
         && !handled_under(tree, dead)
     {
         return given_up(tree, dead, &outcome, now);
@@ -74,44 +79,46 @@ pub(super) fn of(tree: &Tree, path: &CriticalPath, now: u64) -> Verdict {
     if let Some(message) = last(tree, |node| is_unprocessed(tree, node)) {
         return waiting(tree, message, now);
     }
-    ended(tree, path, outcome, now)
+    ended(tree, outcome, now)
 }
 
 /// Nothing is under way any more.
-fn ended(tree: &Tree, path: &CriticalPath, outcome: Outcome, now: u64) -> Verdict {
+fn ended(tree: &Tree, outcome: Outcome, now: u64) -> Verdict {
     let (start, end) = tree.bounds();
     let took = human(end - start);
-    if let Some(root) = tree
-        .nodes
-        .iter()
-        .position(|node| node.parent.is_none() && node.span.failed())
-    {
+    let mut tops = (0..tree.nodes.len()).filter(|at| tree.nodes[*at].parent.is_none());
+    if let Some(root) = tops.find(|at| tree.nodes[*at].span.failed()) {
         let cause = Cause::of(tree, root).times(1);
         return Verdict::new(Tone::Bad, format!("Failed after {took}"), cause);
     }
     match outcome {
-        Outcome::Confirmed => confirmed(tree, path, &took),
-        Outcome::Cancelled(why) => Verdict::new(Tone::Warn, format!("Cancelled in {took}"), why),
-        Outcome::Accepted if now.saturating_sub(end) < GIVEN_UP => {
+        Outcome::Certain {
+            word,
+            tone: Tone::Good,
+            ..
+        } => went_well(tree, word, &took),
+        Outcome::Certain {
+            word,
+            tone,
+            because,
+        } => Verdict::new(tone, format!("{word} in {took}"), because),
+        Outcome::Begun(word) if now.saturating_sub(end) < GIVEN_UP => {
             let detail = format!("not sent yet ({})", passed(now.saturating_sub(end)));
-            Verdict::new(Tone::Open, format!("Accepted in {took}"), detail)
+            Verdict::new(Tone::Open, format!("{word} in {took}"), detail)
         }
-        Outcome::Accepted => {
-            Verdict::new(Tone::Bad, format!("Accepted in {took}"), "never seen sent")
+        Outcome::Begun(word) => {
+            Verdict::new(Tone::Bad, format!("{word} in {took}"), "never seen sent")
         }
-        Outcome::NoOrder => done(tree, path, &took),
+        Outcome::None => done(tree, &took),
     }
 }
 
-/// At the first attempt, or at last.
-fn confirmed(tree: &Tree, path: &CriticalPath, took: &str) -> Verdict {
+/// At the first attempt, or at a later one.
+fn went_well(tree: &Tree, word: &str, took: &str) -> Verdict {
+    let headline = format!("{word} in {took}");
     let failures = failed_consumers(tree);
     let Some(latest) = failures.last() else {
-        return Verdict::new(
-            Tone::Good,
-            format!("Confirmed in {took}"),
-            shares(tree, path),
-        );
+        return Verdict::new(Tone::Good, headline, shares(tree));
     };
     let replayed = tree.nodes.iter().any(|node| is_replay(tree, node));
     let how = if replayed {
@@ -122,16 +129,16 @@ fn confirmed(tree: &Tree, path: &CriticalPath, took: &str) -> Verdict {
     let before = Cause::of(tree, *latest).times(failures.len());
     Verdict::new(
         Tone::Good,
-        format!("Confirmed in {took} {how}"),
+        format!("{headline} {how}"),
         format!("before, {before}"),
     )
 }
 
-/// A trace that is no order's and whose root did not fail.
-fn done(tree: &Tree, path: &CriticalPath, took: &str) -> Verdict {
+/// A trace that is about no entity and whose root did not fail.
+fn done(tree: &Tree, took: &str) -> Verdict {
     let headline = format!("Done in {took}");
     match tree.nodes.iter().filter(|node| node.span.failed()).count() {
-        0 => Verdict::new(Tone::Good, headline, shares(tree, path)),
+        0 => Verdict::new(Tone::Good, headline, shares(tree)),
         1 => Verdict::new(Tone::Warn, headline, "one span failed on the way"),
         many => Verdict::new(
             Tone::Warn,
@@ -153,7 +160,7 @@ fn given_up(tree: &Tree, dead: usize, outcome: &Outcome, now: u64) -> Verdict {
         Some(_) => "replayed, and failed again",
     };
     let detail = format!("{tried}; dead-lettered; {fate}");
-    Verdict::new(Tone::Bad, failed_headline(outcome, &cause), detail)
+    Verdict::new(Tone::Bad, failed_headline(tree, outcome, &cause), detail)
 }
 
 fn failing(tree: &Tree, failed: usize, outcome: &Outcome, now: u64) -> Verdict {
@@ -161,24 +168,24 @@ fn failing(tree: &Tree, failed: usize, outcome: &Outcome, now: u64) -> Verdict {
     let (cause, tried) = tried(tree, failed);
     if since > GIVEN_UP {
         let detail = format!("{tried}; not tried again");
-        return Verdict::new(Tone::Bad, failed_headline(outcome, &cause), detail);
+        return Verdict::new(Tone::Bad, failed_headline(tree, outcome, &cause), detail);
     }
     let detail = format!("{tried} so far, the last time {} ago", passed(since));
     Verdict::new(Tone::Open, "Trying again", detail)
 }
 
-fn failed_headline(outcome: &Outcome, cause: &Cause) -> &'static str {
-    match outcome {
-        Outcome::Confirmed if cause.is_mail() => "Confirmed, mail failed",
-        Outcome::Cancelled(_) if cause.is_mail() => "Cancelled, mail failed",
-        Outcome::Confirmed => "Confirmed, but not finished",
-        Outcome::Cancelled(_) => "Cancelled, but not finished",
-        Outcome::Accepted | Outcome::NoOrder => "Failed",
+fn failed_headline(tree: &Tree, outcome: &Outcome, cause: &Cause) -> String {
+    let Outcome::Certain { word, .. } = outcome else {
+        return "Failed".to_owned();
+    };
+    match tree.settings.outcomes.afterwards.get(cause.service) {
+        Some(what) => format!("{word}, {what} failed"),
+        None => format!("{word}, but not finished"),
     }
 }
 
 /// Why the attempts up to this failed, and the same in words.
-fn tried(tree: &Tree, last: usize) -> (Cause<'_>, String) {
+fn tried<'a>(tree: &'a Tree<'_>, last: usize) -> (Cause<'a>, String) {
     let until = tree.nodes[last].span.start;
     let attempts = failed_consumers(tree).into_iter();
     let attempts: Vec<_> = attempts
@@ -199,7 +206,7 @@ fn failed_consumers(tree: &Tree) -> Vec<usize> {
 
 fn handled_under(tree: &Tree, dead: usize) -> bool {
     let handled = |node: &Node| node.span.kind == Kind::Consumer && !node.span.failed();
-    tree.subtree(dead).any(handled)
+    tree.subtree(dead).any(|at| handled(&tree.nodes[at]))
 }
 
 fn waiting(tree: &Tree, message: usize, now: u64) -> Verdict {
@@ -226,13 +233,14 @@ fn waiting(tree: &Tree, message: usize, now: u64) -> Verdict {
     )
 }
 
-/// `41 ms in the queue, 180 ms in email`; and what was asked for over and over.
-fn shares(tree: &Tree, path: &CriticalPath) -> String {
+/// `41 ms in the queue, 180 ms in email`, and a call that was repeated many times.
+fn shares(tree: &Tree) -> String {
+    let path = CriticalPath::of(tree);
     let mut shares = Vec::new();
     let queue: u64 = tree
         .nodes
         .iter()
-        .filter_map(|node| queue_time(&node.span))
+        .filter_map(|node| queue_time(&node.span, tree.settings))
         .sum();
     if queue > 0 {
         shares.push(format!("{} in the queue", human(queue)));
@@ -253,8 +261,8 @@ fn shares(tree: &Tree, path: &CriticalPath) -> String {
     shares.join(", ")
 }
 
-/// The same call from the same place, so often that one call for all would have been the thing (N+1).
-fn repeated(tree: &Tree) -> Option<(&str, usize)> {
+/// The call that is repeated most often under one span: one call for all would have been better (N+1).
+fn repeated<'a>(tree: &'a Tree<'_>) -> Option<(&'a str, usize)> {
     let mut times: HashMap<(usize, &str), usize> = HashMap::new();
     for node in tree
         .nodes

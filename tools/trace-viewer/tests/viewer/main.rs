@@ -9,4 +9,5 @@ mod program;
 #[path = "../../examples/sample_traces/samples.rs"]
 mod samples;
 mod support;
+mod verdicts;
 mod view;

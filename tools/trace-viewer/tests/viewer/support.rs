@@ -18,14 +18,26 @@ pub(crate) struct Running {
     pub(crate) served: JoinHandle<anyhow::Result<()>>,
 }
 
+/// The settings of `OrderFlow`.
+const SETTINGS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../observability/viewer.json"
+);
+
+/// A viewer as `OrderFlow` starts it.
 pub(crate) async fn start() -> Running {
+    start_with(&["--settings", SETTINGS]).await
+}
+
+/// A viewer with these arguments.
+pub(crate) async fn start_with(arguments: &[&str]) -> Running {
     let ports = [
         "trace-viewer",
         "--port=0",
         "--otlp-grpc-port=0",
         "--otlp-http-port=0",
     ];
-    let config = Config::parse_from(ports);
+    let config = Config::parse_from(ports.iter().chain(arguments));
     let viewer = Viewer::bind(&config).await.unwrap();
     let stop = CancellationToken::new();
     Running {

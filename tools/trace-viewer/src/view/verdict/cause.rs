@@ -1,19 +1,19 @@
-//! Why a span failed: the innermost failure under it, in the words of whoever caused it.
+//! Why a span failed: the innermost failure under it, in the words of the service that failed.
 
 use super::super::tree::{Node, Tree};
 use crate::model::{Kind, Span, Value, find};
 
-/// Who failed, and how.
+/// The service that failed, and how.
 pub(super) struct Cause<'a> {
-    service: &'a str,
+    pub(super) service: &'a str,
     answered: Option<i64>,
     said: Option<&'a str>,
 }
 
 impl<'a> Cause<'a> {
-    /// Follows the failed children down, the last of each; the lowest that was answered by HTTP names the
-    /// culprit, the lowest of all says why.
-    pub(super) fn of(tree: &'a Tree, failed: usize) -> Self {
+    /// Follows the failed children down, always the last one. The lowest call that got an HTTP status names the
+    /// service that failed; the lowest span of all says why.
+    pub(super) fn of(tree: &'a Tree<'_>, failed: usize) -> Self {
         let mut at = failed;
         let mut call = None;
         loop {
@@ -61,11 +61,6 @@ impl Cause<'_> {
             (None, None) => format!("{} failed{times}", self.service),
         }
     }
-
-    /// True when all that failed was telling the customer.
-    pub(super) fn is_mail(&self) -> bool {
-        self.service == "email"
-    }
 }
 
 fn in_words(number: usize) -> String {
@@ -88,7 +83,7 @@ fn own_status(node: &Node) -> Option<i64> {
 }
 
 /// The service that answered; its address when its span is not there.
-fn callee<'a>(tree: &'a Tree, call: &'a Node) -> &'a str {
+fn callee<'a>(tree: &'a Tree<'_>, call: &'a Node) -> &'a str {
     let mut children = call.children.iter().map(|child| &tree.nodes[*child].span);
     let server = children.find(|child| child.kind == Kind::Server);
     match server {

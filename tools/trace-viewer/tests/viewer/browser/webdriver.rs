@@ -1,47 +1,39 @@
-//! Chromium, driven over the `WebDriver` protocol: the few commands that the tests need.
+//! Chromium, driven by chromedriver: the few commands that the tests need.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use reqwest::Method;
 use serde_json::{Value, json};
+use thirtyfour::{
+    By, ChromiumLikeCapabilities, DesiredCapabilities, LoggingPrefsLogLevel, WebDriver,
+};
 
-/// How long a condition is waited for.
+/// How long a test waits for a condition on the page.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// One browser with one page. It ends with the test.
+/// One browser with one page. Dropping it closes the browser, then stops chromedriver: the fields are dropped
+/// in this order, and a killed chromedriver would leave its browser running.
 pub(crate) struct Browser {
-    driver: Child,
-    client: reqwest::Client,
-    session: String,
+    driver: WebDriver,
     page: String,
+    _chromedriver: Chromedriver,
 }
 
 impl Browser {
-    /// Opens one for that server; `None` when there is none to open, which on CI is a failure.
-    pub(crate) async fn open(
-        server: std::net::SocketAddr,
-        width: u32,
-        height: u32,
-    ) -> Option<Self> {
-        let Some((driver, port)) = start_driver() else {
+    /// Opens a browser for the pages of `server`. Without chromedriver the answer is `None`, except on CI, where
+    /// the test fails.
+    pub(crate) async fn open(server: SocketAddr, width: u32, height: u32) -> Option<Self> {
+        let Some((chromedriver, port)) = Chromedriver::start() else {
             let missing = "chromedriver is missing: the page is NOT tested (apt-get install chromium chromium-driver)";
             assert!(std::env::var_os("CI").is_none(), "{missing}");
             let _ = writeln!(std::io::stderr(), "\n*** {missing} ***");
             return None;
         };
-        let mut browser = Self {
-            driver,
-            client: reqwest::Client::new(),
-            session: format!("http://127.0.0.1:{port}"),
-            page: format!("http://{server}"),
-        };
-        let arguments = [
+        let mut capabilities = DesiredCapabilities::chrome();
+        for argument in [
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
@@ -51,21 +43,22 @@ impl Browser {
             "--disable-component-update",
             "--disable-sync",
             "--hide-scrollbars",
-        ];
-        let options = json!({"args": arguments});
-        let capabilities = json!({"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}});
-        let session = browser
-            .command(
-                Method::POST,
-                "/session",
-                json!({"capabilities": capabilities}),
-            )
-            .await;
-        browser.session = format!(
-            "{}/session/{}",
-            browser.session,
-            session["sessionId"].as_str().unwrap()
-        );
+        ] {
+            capabilities.add_arg(argument).unwrap();
+        }
+        capabilities
+            .set_browser_log_level(LoggingPrefsLogLevel::All)
+            .unwrap();
+        // No idle connections: dropping the driver sends its last request from another thread, and would wait
+        // for a pooled connection whose runtime is the one that is blocked by the drop.
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0);
+        let driver = WebDriver::builder(format!("http://127.0.0.1:{port}"), capabilities)
+            .client(client.build().unwrap());
+        let browser = Self {
+            driver: driver.connect().await.unwrap(),
+            page: format!("http://{server}"),
+            _chromedriver: chromedriver,
+        };
         let screen =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         browser
@@ -74,23 +67,36 @@ impl Browser {
         Some(browser)
     }
 
+    /// Opens a path of the server.
     pub(crate) async fn go(&self, path: &str) {
         self.go_to(&format!("{}{path}", self.page)).await;
     }
 
     pub(crate) async fn go_to(&self, url: &str) {
-        self.command(Method::POST, "/url", json!({"url": url}))
-            .await;
+        self.driver.goto(url).await.unwrap();
     }
 
-    /// What a piece of JavaScript returns.
+    /// Opens a path in a new tab, which becomes the current one.
+    pub(crate) async fn go_in_a_new_tab(&self, path: &str) {
+        let tab = self.driver.new_tab().await.unwrap();
+        self.driver.switch_to_window(tab).await.unwrap();
+        self.go(path).await;
+    }
+
+    /// Brings the tab that was opened as that one (from 0) to the front.
+    pub(crate) async fn switch_to_tab(&self, tab: usize) {
+        let tabs = self.driver.windows().await.unwrap();
+        self.driver
+            .switch_to_window(tabs[tab].clone())
+            .await
+            .unwrap();
+    }
+
+    /// The value that a piece of JavaScript returns.
     pub(crate) async fn run(&self, script: &str) -> Value {
-        self.command(
-            Method::POST,
-            "/execute/sync",
-            json!({"script": script, "args": []}),
-        )
-        .await
+        let answer = self.driver.execute(script, Vec::new()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{script}: {error}"));
+        answer.json().clone()
     }
 
     /// Waits until a JavaScript expression is true.
@@ -105,7 +111,7 @@ impl Browser {
         }
     }
 
-    /// The text of the first element that fits, waited for.
+    /// Waits for an element and returns the text of the first that matches.
     pub(crate) async fn text(&self, selector: &str) -> String {
         let element = format!("document.querySelector({})", json!(selector));
         self.until(&element).await;
@@ -113,8 +119,8 @@ impl Browser {
         text.as_str().unwrap().to_owned()
     }
 
-    /// A real click, by the mouse, in the middle of the first element that fits; again when the page was
-    /// drawn anew in between.
+    /// Clicks with the mouse in the middle of the first element that matches. Retries while the page is being
+    /// drawn again: the element that was found may be gone by the time of the click.
     pub(crate) async fn click(&self, selector: &str) {
         let start = Instant::now();
         while let Err(error) = self.try_click(selector).await {
@@ -123,32 +129,18 @@ impl Browser {
         }
     }
 
-    async fn try_click(&self, selector: &str) -> Result<Value, String> {
-        let locator = json!({"using": "css selector", "value": selector});
-        let found = self.try_command(Method::POST, "/element", locator).await?;
-        let id = found
-            .as_object()
-            .and_then(|found| found.values().next()?.as_str())
-            .ok_or("no id")?;
-        self.try_command(Method::POST, &format!("/element/{id}/click"), json!({}))
-            .await
+    async fn try_click(&self, selector: &str) -> thirtyfour::error::WebDriverResult<()> {
+        self.driver.find(By::Css(selector)).await?.click().await
     }
 
     /// Presses keys, one after the other, wherever the focus is.
     pub(crate) async fn press(&self, keys: &[&str]) {
-        let press = |key: &&str| {
-            [
-                json!({"type": "keyDown", "value": key}),
-                json!({"type": "keyUp", "value": key}),
-            ]
-        };
-        let actions: Vec<Value> = keys.iter().flat_map(press).collect();
-        let actions = json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]});
-        self.command(Method::POST, "/actions", actions).await;
+        let keys = self.driver.action_chain().send_keys(keys.concat());
+        keys.perform().await.unwrap();
     }
 
     pub(crate) async fn back(&self) {
-        self.command(Method::POST, "/back", json!({})).await;
+        self.driver.back().await.unwrap();
     }
 
     pub(crate) async fn dark(&self) {
@@ -156,94 +148,63 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// A picture for a person, in `target/screenshots`.
+    /// Writes a picture for people to `target/tmp/screenshots`.
     pub(crate) async fn picture(&self, name: &str) {
-        let picture = self.command(Method::GET, "/screenshot", Value::Null).await;
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
         std::fs::create_dir_all(&folder).unwrap();
-        let bytes = BASE64.decode(picture.as_str().unwrap()).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
+        let file = folder.join(format!("{name}.png"));
+        self.driver.screenshot(&file).await.unwrap();
     }
 
-    /// The browser had nothing to complain about: no error, nothing that the page's policy forbids.
+    /// The browser logged no error and no violation of the page's policy.
     pub(crate) async fn assert_no_complaints(&self) {
-        let log = self
-            .command(Method::POST, "/se/log", json!({"type": "browser"}))
-            .await;
-        let bad = log.as_array().unwrap().iter().filter(|entry| {
-            // A trace that is not there is answered with 404, and the browser logs that.
-            entry["level"] == "SEVERE" && !entry["message"].as_str().unwrap().contains("404")
+        let log = self.driver.get_log("browser").await.unwrap();
+        let bad = log.iter().filter(|entry| {
+            // A trace that is not held is answered with 404, and the browser logs that.
+            entry.level == "SEVERE" && !entry.message.contains("404")
         });
-        assert_eq!(bad.collect::<Vec<_>>(), Vec::<&Value>::new());
+        let bad: Vec<_> = bad.map(|entry| &entry.message).collect();
+        assert!(bad.is_empty(), "{bad:?}");
     }
 
     async fn devtools(&self, command: &str, parameters: Value) {
-        let body = json!({"cmd": command, "params": parameters});
-        self.command(Method::POST, "/goog/cdp/execute", body).await;
-    }
-
-    /// Without async: whoever drops a browser can't wait for a future.
-    fn close(&self) -> std::io::Result<()> {
-        let address = self.session.trim_start_matches("http://");
-        let (address, path) = address.split_once('/').unwrap_or((address, ""));
-        let mut connection = TcpStream::connect(address)?;
-        connection.set_read_timeout(Some(PATIENCE))?;
-        write!(
-            connection,
-            "DELETE /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut status = String::new();
-        BufReader::new(connection).read_line(&mut status)?;
-        Ok(())
-    }
-
-    async fn command(&self, method: Method, path: &str, body: Value) -> Value {
-        let answer = self.try_command(method, path, body).await;
-        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
-    }
-
-    async fn try_command(&self, method: Method, path: &str, body: Value) -> Result<Value, String> {
-        let mut request = self
-            .client
-            .request(method, format!("{}{path}", self.session));
-        if !body.is_null() {
-            request = request.json(&body);
-        }
-        let mut answer: Value = request.send().await.unwrap().json().await.unwrap();
-        let value = answer["value"].take();
-        if value.get("error").is_some() {
-            Err(value["message"].to_string())
-        } else {
-            Ok(value)
-        }
+        let answer = self.driver.cdp().send_raw(command, parameters).await;
+        answer.unwrap();
     }
 }
 
-/// The driver is asked to close its browser first: killed, it would leave it running.
-impl Drop for Browser {
+struct Chromedriver(Child);
+
+impl Chromedriver {
+    /// Starts chromedriver on a free port, which it prints. `None` when it is not installed.
+    ///
+    /// Chromedriver chooses a port for IPv4 and wants the same for IPv6: when another program has that one, it
+    /// ends without a word.
+    fn start() -> Option<(Self, u16)> {
+        for _ in 0..5 {
+            let mut child = Command::new("chromedriver")
+                .arg("--port=0")
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .ok()?;
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let started = Self(child);
+            let ready = "ChromeDriver was started successfully on port ";
+            let port = lines
+                .map_while(Result::ok)
+                .find_map(|line| line.strip_prefix(ready)?.trim_end_matches('.').parse().ok());
+            if let Some(port) = port {
+                return Some((started, port));
+            }
+        }
+        panic!("chromedriver has ended five times before it printed its port");
+    }
+}
+
+impl Drop for Chromedriver {
     fn drop(&mut self) {
-        if let Err(error) = self.close() {
-            let _ = writeln!(std::io::stderr(), "a browser may be left: {error}");
-        }
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
-}
-
-fn start_driver() -> Option<(Child, u16)> {
-    let mut command = Command::new("chromedriver");
-    let mut driver = command
-        .arg("--port=0")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let lines = BufReader::new(driver.stdout.take().unwrap())
-        .lines()
-        .map_while(Result::ok);
-    let ready = "ChromeDriver was started successfully on port ";
-    let port = lines
-        .filter_map(|line| line.strip_prefix(ready)?.trim_end_matches('.').parse().ok())
-        .next();
-    Some((driver, port.expect("chromedriver says its port")))
 }
