@@ -15,12 +15,11 @@ const INSERT_ITEMS: &str =
            FROM unnest($2::text[], $3::bigint[], $4::bigint[])
                 WITH ORDINALITY AS item (item_id, quantity, price, position)";
 const UPDATE_STATUS: &str = "UPDATE orders.orders SET status = $3
-           WHERE id = $1 AND status = $2
+           WHERE id = $1 AND status = ANY($2)
            RETURNING id, customer_id, status, created_at, trace_id";
 const LIST_ITEMS: &str = "SELECT order_id, item_id, quantity, price
            FROM orders.order_items WHERE order_id = ANY($1)
            ORDER BY order_id, position";
-/// The original has a name in place of the schema.
 const INSERT_EVENT: &str = "INSERT INTO orders.outbox (topic, key, payload, headers)
                      VALUES ($1, $2, $3, $4::jsonb)";
 const INSERT_RESERVATION: &str =
@@ -111,7 +110,7 @@ async fn reserve(pool: &PgPool, id: Uuid, item: &str) -> sqlx::Result<()> {
 async fn confirm(pool: &PgPool, id: Uuid) -> sqlx::Result<()> {
     let update = sqlx::query(UPDATE_STATUS)
         .bind(id)
-        .bind("pending")
+        .bind(["pending"])
         .bind("confirmed");
     update.fetch_one(pool).await?;
     sqlx::query(LIST_ITEMS)
