@@ -117,7 +117,7 @@ impl<H: Handler> Run<H> {
         for decision in self.kafka.decisions() {
             self.shared.is_member.store(true, Relaxed);
             match decision {
-                Decision::Assigned(places) => self.core().assigned(places),
+                Decision::Assigned(places) => self.core().assigned(places, now()),
                 Decision::Revoked { places, lost } => {
                     info!(partitions = ?places, lost, "partitions are revoked");
                     self.core().revoked(places, lost, now());

@@ -128,7 +128,8 @@ impl Kafka {
         let mut place = TopicPartitionList::new();
         place.add_partition(self.topic, partition);
         let committed = consumer.committed_offsets(place, LIMIT).unwrap();
-        committed.elements()[0].offset().to_raw()
+        let committed = committed.elements()[0].offset().to_raw();
+        committed.filter(|offset| *offset >= 0)
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use crate::common::{Kafka, Running, Seen, text, until};
+use crate::common::{Kafka, NOT_WHEN_FULL, Running, Seen, text, until};
 use delivery::Handler;
-use messaging::{Message, OwnedMessage};
+use messaging::{FutureRecord, Message, OwnedMessage};
 use tokio::sync::Notify;
 
 #[tokio::test]
@@ -41,9 +43,7 @@ async fn polling_goes_on_while_all_handlers_hang() {
         ("statistics.interval.ms", "0"),
     ];
     let (seen, go_on) = (Seen::default(), Arc::new(Notify::new()));
-    let builder = kafka
-        .builder(&settings)
-        .concurrency(std::num::NonZeroUsize::MIN);
+    let builder = kafka.builder(&settings).concurrency(NonZeroUsize::MIN);
     let consumer = Running::start(builder, {
         let (seen, go_on) = (seen.clone(), Arc::clone(&go_on));
         move |message: OwnedMessage| {
@@ -68,6 +68,10 @@ async fn polling_goes_on_while_all_handlers_hang() {
 const KEYS: usize = 12;
 const OF_EACH: usize = 12;
 const PARTITIONS: i32 = 4;
+
+fn partition_of(key: &str) -> i32 {
+    key.parse::<i32>().unwrap() % PARTITIONS
+}
 
 /// What the handlers of all members do, by key.
 #[derive(Default)]
@@ -146,22 +150,32 @@ fn slow(log: &Arc<Mutex<Log>>) -> impl Handler {
 async fn nothing_is_lost_and_order_by_key_holds_through_rebalances() {
     let kafka = Kafka::with_topic("rebalances", PARTITIONS);
     let log = Arc::new(Mutex::new(Log::default()));
-    let send = async |numbers: std::ops::Range<usize>| {
+    let producer = kafka.producer();
+    let send = async |numbers: Range<usize>| {
         for number in numbers {
             for key in 0..KEYS {
-                let partition = key as i32 % PARTITIONS;
-                kafka
-                    .send(partition, &key.to_string(), &number.to_string())
-                    .await;
+                let (key, payload) = (key.to_string(), number.to_string());
+                let record = FutureRecord::to(kafka.topic).key(&key).payload(&payload);
+                let record = record.partition(partition_of(&key));
+                producer.send(record, NOT_WHEN_FULL).await.unwrap();
             }
         }
     };
-    let mut member = kafka.consume(slow(&log));
+    // The broker in this process waits for a member for one second less than its session lasts.
+    let session = [
+        ("session.timeout.ms", "3000"),
+        ("heartbeat.interval.ms", "500"),
+    ];
+    let join = || Running::start(kafka.builder(&session), slow(&log));
+    let mut member = join();
     send(0..6).await;
-    until("handlers hang", || log.lock().unwrap().running.len() == KEYS).await;
+    until("handlers hang", || {
+        log.lock().unwrap().running.len() == KEYS
+    })
+    .await;
     // Each round one joins, then the older one stops: two rebalances with handlers at work.
     for round in 0..3 {
-        let other = kafka.consume(slow(&log));
+        let other = join();
         send(6 + 2 * round..8 + 2 * round).await;
         until("the other has partitions", || {
             other.membership.partitions() > 0
