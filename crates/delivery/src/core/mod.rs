@@ -422,6 +422,10 @@ impl<M: Clone> Core<M> {
         self.actions.pop_front()
     }
 
+    pub(crate) fn is_in_hand(&self, id: Id) -> bool {
+        self.messages.contains_key(&id)
+    }
+
     pub(crate) fn assigned_count(&self) -> usize {
         self.places.len()
     }

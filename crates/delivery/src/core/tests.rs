@@ -111,9 +111,14 @@ fn bytes_in_hand_are_bounded_and_one_message_may_exceed_them() {
     let mut setup = Setup::new(LIMITS);
     setup.receive_bytes(P0, 0, None, 99);
     assert_eq!(setup.wants(), [true, true]);
-    setup.receive_bytes(P0, 1, None, 1_000);
-    assert_eq!(setup.wants(), [false, false]);
+    setup.receive_bytes(P0, 1, None, 1);
+    assert_eq!(setup.wants(), [false, false], "exactly as many");
     let started = setup.started();
+    setup.end(started[1], End::Handled);
+    assert_eq!(setup.wants(), [true, true]);
+    setup.receive_bytes(P0, 2, None, 1_000);
+    assert_eq!(setup.wants(), [false, false]);
+    let started = [started[0], setup.started()[0]];
     setup.end(started[0], End::Handled);
     assert_eq!(setup.wants(), [false, false]);
     setup.end(started[1], End::Handled);

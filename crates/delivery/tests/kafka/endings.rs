@@ -17,10 +17,7 @@ use opentelemetry::Value;
 struct PanicsAtOnce(Seen);
 
 impl Handler for PanicsAtOnce {
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an async function panics later, when it is polled"
-    )]
+    // Not an async function, which would panic later: when it is polled.
     fn handle(&self, message: &OwnedMessage) -> impl Future<Output = Result<(), Failure>> + Send {
         assert!(text(message) != "poison", "before the first await");
         self.0.push(message);

@@ -43,6 +43,7 @@ pub(super) struct World {
     history: Vec<String>,
 }
 
+#[derive(Clone, Copy)]
 enum Event {
     Send,
     Fault,
