@@ -10,6 +10,7 @@
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     hash::{BuildHasher, RandomState},
+    mem,
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -117,7 +118,7 @@ impl<H: Handler> Run<H> {
         for decision in self.kafka.decisions() {
             self.shared.is_member.store(true, Relaxed);
             match decision {
-                Decision::Assigned(places) => self.core().assigned(places),
+                Decision::Assigned(places) => self.core().assigned(places, now()),
                 Decision::Revoked { places, lost } => {
                     info!(partitions = ?places, lost, "partitions are revoked");
                     self.core().revoked(places, lost, now());
@@ -202,6 +203,7 @@ impl<H: Handler> Run<H> {
                 Action::Release(places) => {
                     self.store(&mut store, &mut commit);
                     log("partitions were not released", self.kafka.unassign(&places));
+                    self.forget_contexts();
                 }
                 Action::Leave => leave = true,
             }
@@ -212,8 +214,8 @@ impl<H: Handler> Run<H> {
 
     fn store(&self, store: &mut BTreeMap<Place, i64>, commit: &mut BTreeMap<Place, i64>) {
         let text = "offsets were not stored; their messages may come again";
-        log(text, self.kafka.store(&std::mem::take(store)));
-        log(text, self.kafka.commit(&std::mem::take(commit)));
+        log(text, self.kafka.store(&mem::take(store)));
+        log(text, self.kafka.commit(&mem::take(commit)));
     }
 
     /// Calls the handler in a task, inside a `process` span.
@@ -262,13 +264,17 @@ impl<H: Handler> Run<H> {
         let Some(Running { id, .. }) = self.running.remove(&task) else {
             return;
         };
-        if !matches!(
-            end,
-            End::Failed(_) | End::LetterFailed | End::LetterRefused(_)
-        ) {
+        self.core().ended(id, end, now());
+        if !self.core().is_in_hand(id) {
             self.contexts.remove(&id);
         }
-        self.core().ended(id, end, now());
+    }
+
+    /// Messages that waited for a retry are out of hand without an end of their own.
+    fn forget_contexts(&mut self) {
+        let mut contexts = mem::take(&mut self.contexts);
+        contexts.retain(|id, _| self.core().is_in_hand(*id));
+        self.contexts = contexts;
     }
 
     fn next_wake(&self) -> Instant {
@@ -351,3 +357,6 @@ fn log(text: &str, result: KafkaResult<()>) {
         error!(%error, "{text}");
     }
 }
+
+#[cfg(test)]
+mod tests;

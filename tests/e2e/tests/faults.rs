@@ -8,12 +8,14 @@
 //! - [`twice`]: what is asked for or delivered again has no second effect;
 //! - [`waits`]: whoever is away or slow is waited for;
 //! - [`dead_letters`]: what can't be handled is kept, with its reason, and handled later;
+//! - [`recreated`]: a topic is deleted, and its offsets begin again;
 //! - [`kills`]: any process dies at any moment;
 //! - [`stops`]: whoever is asked to end finishes what it has begun.
 
 mod broker;
 mod dead_letters;
 pub(crate) mod kills;
+mod recreated;
 mod stops;
 mod twice;
 mod waits;

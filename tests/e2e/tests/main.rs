@@ -6,6 +6,7 @@
 //! - [`reads`]: what is asked for leaves traces as well, and they are nobody's order;
 //! - [`bad_input`]: what is refused, how, and that it changes nothing;
 //! - [`compression`]: orders are handled whatever codec their topic has;
+//! - [`leaving`]: a consumer whose future is dropped leaves its group;
 //! - [`faults`]: what holds when things are killed, stopped, sent twice or make no sense;
 //! - [`chaos`]: all of that at random, for as long as you like.
 
@@ -19,5 +20,6 @@ mod bad_input;
 mod chaos;
 mod compression;
 mod faults;
+mod leaving;
 mod one_trace;
 mod reads;

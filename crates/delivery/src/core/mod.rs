@@ -244,13 +244,17 @@ impl<M: Clone> Core<M> {
         }
     }
 
-    /// The group has assigned partitions to this member.
-    pub(crate) fn assigned(&mut self, places: Vec<Place>) {
+    /// The group has assigned partitions to this member. While it stops, it gives them up at once.
+    pub(crate) fn assigned(&mut self, places: Vec<Place>, now: Instant) {
         for place in &places {
             let life = self.next_number();
             self.places.insert(place.clone(), Assigned::new(life));
         }
-        self.actions.push_back(Action::Assign(places));
+        self.actions.push_back(Action::Assign(places.clone()));
+        if self.stopping {
+            self.release(places, false, now);
+            self.tick(now);
+        }
     }
 
     /// The group takes partitions away; if they are `lost`, another member may have them already.
@@ -416,6 +420,10 @@ impl<M: Clone> Core<M> {
     /// What to do next; to be called until there is nothing more.
     pub(crate) fn next_action(&mut self) -> Option<Action<M>> {
         self.actions.pop_front()
+    }
+
+    pub(crate) fn is_in_hand(&self, id: Id) -> bool {
+        self.messages.contains_key(&id)
     }
 
     pub(crate) fn assigned_count(&self) -> usize {
@@ -665,10 +673,12 @@ impl<M: Clone> Core<M> {
         self.abandon(id);
     }
 
-    fn give_back(&mut self, release: Release) {
-        for place in &release.places {
-            self.places.remove(place);
-        }
+    /// A partition that is revoked while the program ends stands in two releases. librdkafka refuses to give it up twice.
+    fn give_back(&mut self, mut release: Release) {
+        let places = &mut self.places;
+        release
+            .places
+            .retain(|place| places.remove(place).is_some());
         info!(partitions = ?release.places, lost = release.lost, "partitions released");
         self.actions.push_back(Action::Release(release.places));
     }
@@ -742,3 +752,5 @@ impl<T: Ord + Copy> PopDue<T> for BTreeSet<(Instant, T)> {
 
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;

@@ -5,15 +5,19 @@ use std::{
     time::Duration,
 };
 
-use delivery::{Consumer, Error, Handler, Logging};
-use messaging::{Instrumentation, Message, Producer};
+use delivery::{Consumer, ConsumerBuilder, Error, Handler, Logging, Membership};
+use messaging::{FutureRecord, Instrumentation, Message, Producer};
 use opentelemetry::{Value, global, trace::TracerProvider as _};
 use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{InMemorySpanExporter, SdkTracerProvider, SpanData},
 };
 use rdkafka::{
-    ClientConfig, message::OwnedMessage, mocking::MockCluster, producer::DefaultProducerContext,
+    ClientConfig, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    message::OwnedMessage,
+    mocking::MockCluster,
+    producer::DefaultProducerContext,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +36,10 @@ static SPANS: LazyLock<InMemorySpanExporter> = LazyLock::new(|| {
     spans
 });
 
+/// Far more than anything takes: the time is only there so that a failing test ends.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// How long [`Running::stop`] may take. One second less is left for handlers.
+pub(crate) const SHUTDOWN: Duration = Duration::from_millis(1_500);
 /// A message that does not fit into librdkafka's queue fails at once.
 pub(crate) const NOT_WHEN_FULL: Duration = Duration::ZERO;
 
@@ -50,9 +58,9 @@ pub(crate) fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a Value> 
     found.map(|attribute| &attribute.value)
 }
 
-/// Waits until the condition holds; the time is only there so that a failing test ends.
+/// Waits until the condition holds.
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(60), async {
+    let waited = tokio::time::timeout(LIMIT, async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -88,31 +96,71 @@ impl Kafka {
         delivery::producer(&config, &Instrumentation::new(&config)).unwrap()
     }
 
-    pub(crate) fn consume(&self, handler: impl Handler) -> Running {
+    /// A consumer of the topic, as a member of the group `test-group`.
+    pub(crate) fn builder(&self, settings: &[(&str, &str)]) -> ConsumerBuilder {
         let mut config = self.config("test-consumer");
         config.set("group.id", "test-group");
+        for (name, value) in settings {
+            config.set(*name, *value);
+        }
         let kafka = Instrumentation::new(&config).with_attribute_prefix("orderflow.messaging");
-        let consumer = Consumer::builder(&config, self.topic)
-            .shutdown_timeout(Duration::from_millis(1_500))
+        Consumer::builder(&config, self.topic)
+            .shutdown_timeout(SHUTDOWN)
             .instrumentation(kafka)
-            .build()
-            .unwrap();
-        let shutdown = CancellationToken::new();
-        let task = tokio::spawn(consumer.run(handler, shutdown.clone()));
-        Running { task, shutdown }
+    }
+
+    pub(crate) fn consume(&self, handler: impl Handler) -> Running {
+        Running::start(self.builder(&[]), handler)
+    }
+
+    pub(crate) async fn send(&self, partition: i32, key: &str, payload: &str) {
+        let record = FutureRecord::to(self.topic)
+            .key(key)
+            .payload(payload)
+            .partition(partition);
+        self.producer().send(record, NOT_WHEN_FULL).await.unwrap();
+    }
+
+    /// The offset that the group has committed for a partition of the topic. Blocks the thread.
+    pub(crate) fn committed(&self, partition: i32) -> Option<i64> {
+        let mut config = self.config("test-reader");
+        let consumer: BaseConsumer = config.set("group.id", "test-group").create().unwrap();
+        let mut place = TopicPartitionList::new();
+        place.add_partition(self.topic, partition);
+        let committed = consumer.committed_offsets(place, LIMIT).unwrap();
+        let committed = committed.elements()[0].offset().to_raw();
+        committed.filter(|offset| *offset >= 0)
     }
 }
 
 /// A consumer at work.
 pub(crate) struct Running {
+    pub(crate) membership: Membership,
     task: JoinHandle<Result<(), Error>>,
     shutdown: CancellationToken,
 }
 
 impl Running {
+    pub(crate) fn start(builder: ConsumerBuilder, handler: impl Handler) -> Self {
+        let consumer = builder.build().unwrap();
+        let shutdown = CancellationToken::new();
+        Self {
+            membership: consumer.membership(),
+            task: tokio::spawn(consumer.run(handler, shutdown.clone())),
+            shutdown,
+        }
+    }
+
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
-        self.task.await.unwrap().unwrap();
+        let stopped = tokio::time::timeout(LIMIT, self.task).await;
+        stopped.expect("the consumer stops").unwrap().unwrap();
+    }
+
+    /// Drops the future of `run`.
+    pub(crate) async fn drop_future(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
     }
 }
 

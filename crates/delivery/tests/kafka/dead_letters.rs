@@ -4,37 +4,39 @@ use std::time::Duration;
 
 use crate::common::{Kafka, NOT_WHEN_FULL, Seen, attribute, spans, text, until};
 use delivery::{Failure, FailureClass, dead_letter::DeadLetter};
-use messaging::{FutureRecord, OwnedMessage};
+use messaging::{FutureRecord, Message, OwnedMessage};
 use opentelemetry::{Value, trace::FutureExt};
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},
-    types::RDKafkaRespErr,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 
 /// Reads the first dead letter of the topic.
 async fn first_letter(kafka: &Kafka) -> DeadLetter {
+    let topic = format!("{}.dlq", kafka.topic);
+    letters(kafka, &topic, 1).await.remove(0)
+}
+
+/// Reads so many dead letters from partition 0 of a topic, once they are there.
+pub(crate) async fn letters(kafka: &Kafka, topic: &str, count: usize) -> Vec<DeadLetter> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", kafka.cluster.bootstrap_servers())
         .set("group.id", "reader")
-        .set("auto.offset.reset", "earliest")
         .create()
         .unwrap();
-    let topic = format!("{}.dlq", kafka.topic);
     let mut list = rdkafka::TopicPartitionList::new();
-    list.add_partition_offset(&topic, 0, rdkafka::Offset::Beginning)
+    list.add_partition_offset(topic, 0, rdkafka::Offset::Beginning)
         .unwrap();
     consumer.assign(&list).unwrap();
-    let mut letter = None;
-    until("the letter is there", || {
-        letter = consumer
-            .poll(Duration::ZERO)
-            .and_then(Result::ok)
-            .map(|message| message.detach());
-        letter.is_some()
+    let mut letters = Vec::new();
+    until("the letters are there", || {
+        let letter = consumer.poll(Duration::ZERO).and_then(Result::ok);
+        letters.extend(letter.map(|letter| DeadLetter::new(letter.detach())));
+        letters.len() == count
     })
     .await;
-    DeadLetter::new(letter.unwrap())
+    letters
 }
 
 async fn send(kafka: &Kafka, payloads: &[&str]) {
@@ -54,7 +56,7 @@ fn kafka(topic: &'static str) -> Kafka {
 }
 
 /// A handler that refuses the message `poison` for good.
-fn refuse_poison(seen: &Seen) -> impl delivery::Handler {
+pub(crate) fn refuse_poison(seen: &Seen) -> impl delivery::Handler {
     let seen = seen.clone();
     move |message: OwnedMessage| {
         seen.push(&message);
@@ -137,6 +139,28 @@ async fn a_message_is_not_skipped_while_its_letter_cannot_be_written() {
     assert_eq!(text(first_letter(&kafka).await.message()), "poison");
     consumer.stop().await;
     assert_eq!(seen.all(), ["poison", "poison"], "it came again");
+}
+
+#[tokio::test]
+async fn a_letter_that_is_too_large_for_its_topic_is_cut_to_a_reference() {
+    let kafka = kafka("too.large");
+    send(&kafka, &["poison", "food"]).await;
+    let too_large = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    kafka
+        .cluster
+        .request_errors(RDKafkaApiKey::Produce, &[too_large]);
+    let seen = Seen::default();
+    let consumer = kafka.consume(refuse_poison(&seen));
+    let letter = first_letter(&kafka).await;
+    until("the next is handled", || seen.all().len() == 2).await;
+    consumer.stop().await;
+    assert!(letter.is_truncated());
+    assert_eq!(letter.message().payload(), None);
+    assert_eq!(letter.message().key(), Some(&b"k"[..]));
+    assert_eq!(letter.original(), Some(("too.large".to_owned(), 0, 0)));
+    assert_eq!(letter.error_type().as_deref(), Some("invalid_message"));
+    assert_eq!(seen.all(), ["poison", "food"], "one try each");
+    assert_eq!(kafka.committed(0), Some(2));
 }
 
 #[tokio::test]

@@ -431,7 +431,7 @@ impl World {
                 member.positions.contains_key(place) || member.is_frozen || member.is_stopping;
             if log.owner.is_none() && !is_held {
                 log.owner = Some(*number);
-                member.core.assigned(vec![place.clone()]);
+                member.core.assigned(vec![place.clone()], self.now);
                 // Fetching starts when the core has answered; see `perform`.
                 member.positions.insert(place.clone(), (i64::MAX, log.life));
             }
