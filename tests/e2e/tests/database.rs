@@ -138,7 +138,7 @@ impl Database {
 const PENDING: &str = "SELECT id::text FROM orders.orders WHERE status = 'pending'";
 
 /// What must not be, with the rows in which it is.
-const INVARIANTS: [(&str, &str); 8] = [
+const INVARIANTS: [(&str, &str); 9] = [
     (
         "stock was lost, or came from nowhere",
         "SELECT item_id || ' ' || available || ' + ' || reserved
@@ -190,6 +190,11 @@ const INVARIANTS: [(&str, &str); 8] = [
          FROM email.transport LEFT JOIN orders.orders ON orders.id = order_id
          WHERE status IS NULL
          OR kind <> CASE status WHEN 'cancelled' THEN 'cancellation' ELSE 'confirmation' END",
+    ),
+    (
+        // Such a mail may be sent a second time, once its claim is 30 s old.
+        "a mail is not marked as sent",
+        "SELECT order_id || ' ' || kind FROM email.mails WHERE state = 'sending'",
     ),
     (
         "an event is still waiting to be sent",
