@@ -386,3 +386,58 @@ fn messages_that_wait_for_a_retry_are_counted_by_their_failure() {
     assert_eq!(setup.core.waiting(), BTreeMap::new(), "both are handled");
     assert_eq!(setup.core.next_timer(), None);
 }
+
+/// The log is cut to two messages and goes on from there while four are being handled.
+#[test]
+fn of_a_truncated_log_the_messages_before_the_cut_still_count_and_no_others() {
+    let mut setup = Setup::new(Limits {
+        handlers: 10,
+        messages: 10,
+        ..LIMITS
+    });
+    (0..4).for_each(|offset| setup.receive(P0, offset, None));
+    let old = setup.started();
+    setup.receive(P0, 2, None);
+    let actions = setup.actions();
+    let [Action::Commit(_, 0), Action::Handle { id: new_2, .. }] = actions[..] else {
+        panic!("{actions:?}")
+    };
+    setup.receive(P0, 3, None);
+    let new_3 = setup.started()[0];
+    for (id, stored) in [
+        (old[2], None),
+        (old[0], Some(1)),
+        (old[3], None),
+        (old[1], Some(2)),
+        (new_2, Some(3)),
+        (new_3, Some(4)),
+    ] {
+        setup.end(id, End::Handled);
+        let offset = match setup.actions()[..] {
+            [Action::Store(_, offset)] => Some(offset),
+            [] => None,
+            ref others => panic!("{others:?}"),
+        };
+        assert_eq!(offset, stored, "{id}");
+    }
+}
+
+/// An offset that was to be stored would cover messages of the log as it is now.
+#[test]
+fn a_truncation_forgets_what_was_to_be_stored_of_that_partition_only() {
+    let mut setup = Setup::new(LIMITS);
+    setup.receive(P0, 5, None);
+    setup.receive(P1, 5, None);
+    for id in setup.started() {
+        setup.end(id, End::Handled);
+    }
+    setup.receive(P0, 5, None);
+    let stored = setup
+        .actions()
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Commit(place, offset) => Some((place.partition, offset)),
+            _ => None,
+        });
+    assert_eq!(stored.collect::<Vec<_>>(), [(P1, 6), (P0, 5)]);
+}

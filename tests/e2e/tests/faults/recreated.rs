@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use e2e::shop::Shop;
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
+    topic_partition_list::TopicPartitionListElem,
     types::RDKafkaErrorCode,
 };
 
 use crate::{
     database::Database,
     support::{breakable, eventually},
-    topic::{PARTITIONS, TOPIC, Topic},
+    topic::{PARTITIONS, TOPIC},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +50,6 @@ async fn fill_all_partitions(shop: &Shop) {
             .expect_settled(&orders, "confirmed")
             .await;
     }
-    Topic::at(shop.stack.brokers()).expect_waiting(0).await;
 }
 
 /// Each is confirmed before the next is placed, so the worker looks before a partition has many messages.
@@ -60,9 +60,27 @@ async fn expect_confirmed_one_by_one(shop: &Shop) {
         let database = Database::of(shop);
         database.expect_settled(&[order], "confirmed").await;
     }
-    Topic::at(shop.stack.brokers()).expect_waiting(0).await;
     let messages: i64 = ends(shop).into_iter().sum();
     assert_eq!(messages, AFTER as i64, "the topic began again");
+    let committed = eventually(async || {
+        let (committed, ends) = (committed(shop), ends(shop));
+        // A partition without new messages may keep the offset of its earlier life.
+        let mut wrong = committed.iter().zip(&ends);
+        let wrong = wrong.find(|(committed, end)| **end > 0 && committed != end);
+        wrong.map_or(Ok(()), |_| Err(format!("{committed:?} of {ends:?}")))
+    });
+    committed.await.unwrap_or_else(|wrong| panic!("{wrong}"));
+}
+
+/// The offsets that the worker has committed; a negative number where there is none.
+fn committed(shop: &Shop) -> Vec<i64> {
+    let mut client = client(shop);
+    let group: BaseConsumer = client.set("group.id", "worker").create().unwrap();
+    let mut topic = TopicPartitionList::new();
+    topic.add_partition_range(TOPIC, 0, PARTITIONS - 1);
+    let committed = group.committed_offsets(topic, TIMEOUT).unwrap();
+    let offset = |one: &TopicPartitionListElem<'_>| one.offset().to_raw().unwrap_or(-1);
+    committed.elements().iter().map(offset).collect()
 }
 
 /// The next offset of each partition.
