@@ -155,7 +155,9 @@ fn manifest() -> String {
     let names = ["rdkafka", "tokio", "tokio-util", "opentelemetry"];
     let mut dependencies = names.map(dependency).join("\n");
     // The examples keep their spans in memory, which is a feature for tests.
-    let sdk = dependency("opentelemetry_sdk").replace("features = [", "features = [\"testing\", ");
+    let sdk = dependency("opentelemetry_sdk");
+    let version = sdk.split('"').nth(1).unwrap();
+    let sdk = format!("opentelemetry_sdk = {{ version = {version:?}, features = [\"testing\"] }}");
     dependencies.push_str(&format!("\n{sdk}"));
     let is_of_profile = |section: &&str| section.starts_with("profile.dev");
     let sections = ours.split("\n[").filter(is_of_profile);
