@@ -86,3 +86,22 @@ async fn a_partition_that_cannot_be_read_is_reported_with_the_reason() {
     until("it is not reported", || standstills().is_empty()).await;
     consumer.stop().await;
 }
+
+#[tokio::test]
+async fn a_partition_that_could_never_be_read_is_reported_with_the_reason() {
+    let kafka = Kafka::with_topic("always.forbidden", 1);
+    kafka.send(0, "k", "first").await;
+    let forbidden = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    let always = [forbidden; 10_000];
+    kafka.cluster.request_errors(RDKafkaApiKey::Fetch, &always);
+    let builder = kafka.builder(&[("statistics.interval.ms", "100")]);
+    let consumer = Running::start(builder, |_message: OwnedMessage| async { Ok(()) });
+    until_later("it is reported", || {
+        let standstills = consumer.membership.standstills();
+        standstills
+            .iter()
+            .any(|line| line.contains("TopicAuthorizationFailed"))
+    })
+    .await;
+    consumer.stop().await;
+}
