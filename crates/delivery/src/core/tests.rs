@@ -26,6 +26,7 @@ impl Setup {
         core.assigned(vec![place(P0), place(P1)], now);
         let mut setup = Self { core, now };
         assert!(matches!(setup.actions()[..], [Action::Assign(_)]));
+        assert_eq!(setup.core.assigned_count(), 2);
         setup
     }
 

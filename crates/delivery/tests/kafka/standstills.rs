@@ -48,11 +48,15 @@ async fn until_later(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < LIMIT, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(1)).await;
-        tokio::time::resume();
+        a_second_passes().await;
     }
+}
+
+async fn a_second_passes() {
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::resume();
 }
 
 #[tokio::test]
@@ -103,5 +107,21 @@ async fn a_partition_that_could_never_be_read_is_reported_with_the_reason() {
             .any(|line| line.contains("TopicAuthorizationFailed"))
     })
     .await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn partitions_without_unread_messages_do_not_stand_still() {
+    let kafka = Kafka::with_topic("idle", 2);
+    kafka.send(0, "k", "v").await;
+    let seen = Seen::default();
+    let builder = kafka.builder(&[("statistics.interval.ms", "100")]);
+    let consumer = Running::start(builder, refuse_poison(&seen));
+    until("one is read, the other is empty", || seen.all().len() == 1).await;
+    for _ in 0..300 {
+        a_second_passes().await;
+        assert_eq!(consumer.membership.standstills(), Vec::<String>::new());
+    }
+    assert_eq!(consumer.membership.partitions(), 2);
     consumer.stop().await;
 }
