@@ -22,7 +22,9 @@
 //! | librdkafka's settings; topics that a program needs | [`settings`], [`topics`] |
 //!
 //! # What holds up what
-//! - A message that is retried holds up later messages *of its key*, and no others.
+//! - A message that is retried holds up later messages *of its key*. Those stay in hand meanwhile, as do messages whose
+//!   dead letter cannot be written: once they are as many as may be in hand, twice the concurrency, or have as many
+//!   bytes, nothing else is received, from no partition.
 //! - A message that does not get done holds back the committed offset of its partition. After 1,000 messages behind it
 //!   no more are received *from that partition*.
 //! - Handlers share the concurrency. A dependency that hangs holds up *everything*, once as many messages wait for it

@@ -107,4 +107,21 @@ mod tests {
             "fewer than 100 in two minutes"
         );
     }
+
+    #[test]
+    fn exactly_half_is_enough() {
+        let (mut brake, now) = (Brake::default(), Instant::now());
+        (0..100).for_each(|_| brake.handled(now));
+        (0..100).for_each(|_| assert!(brake.allows_letter(now)));
+        assert!(!brake.allows_letter(now));
+    }
+
+    #[test]
+    fn letters_of_two_minutes_ago_do_not_count() {
+        let (mut brake, now) = (Brake::default(), Instant::now());
+        (0..99).for_each(|_| assert!(brake.allows_letter(now)));
+        let later = now + 2 * WINDOW;
+        assert!(brake.allows_letter(later));
+        assert!(brake.allows_letter(later));
+    }
 }

@@ -26,6 +26,7 @@ impl Setup {
         core.assigned(vec![place(P0), place(P1)], now);
         let mut setup = Self { core, now };
         assert!(matches!(setup.actions()[..], [Action::Assign(_)]));
+        assert_eq!(setup.core.assigned_count(), 2);
         setup
     }
 
@@ -440,4 +441,34 @@ fn a_truncation_forgets_what_was_to_be_stored_of_that_partition_only() {
             _ => None,
         });
     assert_eq!(stored.collect::<Vec<_>>(), [(P1, 6), (P0, 5)]);
+}
+
+#[test]
+fn a_failure_in_a_partition_that_is_revoked_is_neither_retried_nor_dead_lettered() {
+    for class in [FailureClass::Transient, FailureClass::Permanent] {
+        let mut setup = Setup::new(LIMITS);
+        setup.receive(P0, 0, Some(1));
+        setup.receive(P0, 1, Some(1));
+        let id = setup.started()[0];
+        setup.core.revoked(vec![place(P0)], false, setup.now);
+        assert!(setup.actions().is_empty(), "it is being handled");
+        setup.end(id, failed(class));
+        let actions = setup.actions();
+        assert!(matches!(actions[..], [Action::Release(_)]), "{actions:?}");
+        assert_eq!(setup.core.next_timer(), None);
+    }
+}
+
+#[test]
+fn what_is_handled_in_time_after_a_revoke_is_stored_before_the_release() {
+    let mut setup = Setup::new(LIMITS);
+    setup.receive(P0, 0, Some(1));
+    let id = setup.started()[0];
+    setup.core.revoked(vec![place(P0)], false, setup.now);
+    setup.end(id, End::Handled);
+    let actions = setup.actions();
+    assert!(
+        matches!(actions[..], [Action::Commit(_, 1), Action::Release(_)]),
+        "{actions:?}"
+    );
 }

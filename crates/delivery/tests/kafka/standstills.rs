@@ -48,11 +48,15 @@ async fn until_later(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
         assert!(began.elapsed() < LIMIT, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(1)).await;
-        tokio::time::resume();
+        a_second_passes().await;
     }
+}
+
+async fn a_second_passes() {
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::resume();
 }
 
 #[tokio::test]
@@ -84,5 +88,40 @@ async fn a_partition_that_cannot_be_read_is_reported_with_the_reason() {
     kafka.cluster.clear_request_errors(RDKafkaApiKey::Fetch);
     until("the second is handled", || seen.all().len() == 2).await;
     until("it is not reported", || standstills().is_empty()).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_partition_that_could_never_be_read_is_reported_with_the_reason() {
+    let kafka = Kafka::with_topic("always.forbidden", 1);
+    kafka.send(0, "k", "first").await;
+    let forbidden = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    let always = [forbidden; 10_000];
+    kafka.cluster.request_errors(RDKafkaApiKey::Fetch, &always);
+    let builder = kafka.builder(&[("statistics.interval.ms", "100")]);
+    let consumer = Running::start(builder, |_message: OwnedMessage| async { Ok(()) });
+    until_later("it is reported", || {
+        let standstills = consumer.membership.standstills();
+        standstills
+            .iter()
+            .any(|line| line.contains("TopicAuthorizationFailed"))
+    })
+    .await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn partitions_without_unread_messages_do_not_stand_still() {
+    let kafka = Kafka::with_topic("idle", 2);
+    kafka.send(0, "k", "v").await;
+    let seen = Seen::default();
+    let builder = kafka.builder(&[("statistics.interval.ms", "100")]);
+    let consumer = Running::start(builder, refuse_poison(&seen));
+    until("one is read, the other is empty", || seen.all().len() == 1).await;
+    for _ in 0..300 {
+        a_second_passes().await;
+        assert_eq!(consumer.membership.standstills(), Vec::<String>::new());
+    }
+    assert_eq!(consumer.membership.partitions(), 2);
     consumer.stop().await;
 }
