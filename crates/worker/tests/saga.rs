@@ -18,9 +18,6 @@ use tracing::Instrument;
 use url::Url;
 use worker::{email::Email, handler::OrderHandler, inventory::Inventory, orders::Orders};
 
-/// `delivery::FailureClass` has no class for a busy service yet.
-const BUSY_CLASS: FailureClass = FailureClass::Unavailable;
-
 const ORDER: &str = "0190e6a0-7b1e-7000-8000-000000000001";
 
 /// The requests received, each as `METHOD path body`.
@@ -231,7 +228,7 @@ async fn a_failure_ends_the_attempt_where_it_happens() {
         (&[(MAIL_CONFIRMED, 404, NO_PAGE)], refused, "404", "email answered 404", 4),
         (&[(MAIL_CONFIRMED, 500, "{}")], failed, "500", "email answered 500", 4),
         (&[(MAIL_CONFIRMED, 200, "{}")], failed, "200", "email answered 200", 4),
-        (&[(MAIL_CONFIRMED, 503, BUSY)], BUSY_CLASS, "busy", "email is busy", 4),
+        (&[(MAIL_CONFIRMED, 503, BUSY)], FailureClass::Busy, "busy", "email is busy", 4),
     ];
     for (answers, class, error_type, description, steps) in cases {
         let services = Services::answering(answers).await;
