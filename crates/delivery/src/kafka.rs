@@ -121,6 +121,7 @@ struct Seen {
     statistics: Option<Statistics>,
     /// Partitions whose queue has something.
     filled: BTreeSet<Place>,
+    failed_commits: BTreeSet<Place>,
 }
 
 impl Kafka {
@@ -161,6 +162,16 @@ impl Kafka {
 
     pub(crate) fn statistics(&self) -> Option<Statistics> {
         self.recorded.lock().statistics.take()
+    }
+
+    /// Partitions whose offset was not committed.
+    pub(crate) fn failed_commits(&self) -> BTreeSet<Place> {
+        mem::take(&mut self.recorded.lock().failed_commits)
+    }
+
+    /// Makes the next [`woken`](Self::woken) end at once.
+    pub(crate) fn wake(&self) {
+        self.recorded.woken.notify_one();
     }
 
     /// Partitions whose queue has something since the last call. Poll each until it has nothing, or
@@ -328,12 +339,13 @@ impl ConsumerContext for Context {
         }
     }
 
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+    fn commit_callback(&self, result: KafkaResult<()>, list: &TopicPartitionList) {
         match result {
             // Nothing was stored since the last commit.
             Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
             Err(error) => {
-                warn!(%error, "offsets were not committed; their messages may come again");
+                warn!(%error, "offsets were not committed; the commit is repeated");
+                self.0.lock().failed_commits.extend(places(list));
             }
         }
     }

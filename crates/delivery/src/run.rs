@@ -52,13 +52,14 @@ type Shareable = Arc<OwnedMessage>;
 /// A consumer at work.
 pub(crate) struct Run<H> {
     pub(crate) shared: Arc<Shared>,
+    /// Dropped before `kafka`, so that no handler runs any more when the group is left.
+    pub(crate) tasks: JoinSet<End>,
     pub(crate) kafka: Kafka,
     pub(crate) handler: Arc<H>,
     pub(crate) instrumentation: Instrumentation,
     pub(crate) letters: Option<Letters>,
     /// How long leaving the group may take at the end.
     pub(crate) leave: Duration,
-    pub(crate) tasks: JoinSet<End>,
     pub(crate) running: HashMap<task::Id, Running>,
     /// The span of the last try of each message, in which its dead letter is sent.
     pub(crate) contexts: HashMap<Id, Context>,
@@ -96,7 +97,10 @@ impl<H: Handler> Run<H> {
                     }
                 }
                 () = self.kafka.woken() => {}
-                () = sleep_until(wake.into()) => self.kafka.sweep(),
+                () = sleep_until(wake.into()) => {
+                    self.kafka.sweep();
+                    self.core().repeat_commits();
+                }
             }
             self.core().tick(now());
         }
@@ -125,6 +129,9 @@ impl<H: Handler> Run<H> {
                 }
             }
         }
+        for place in self.kafka.failed_commits() {
+            self.core().commit_failed(&place);
+        }
         if let Some(statistics) = self.kafka.statistics() {
             self.look_at(&statistics);
         }
@@ -137,7 +144,11 @@ impl<H: Handler> Run<H> {
         for place in self.kafka.filled() {
             let mut taken = 0;
             loop {
-                if taken == BURST || !self.core().wants(&place) {
+                let is_wanted = self.core().wants(&place);
+                if taken == BURST && is_wanted {
+                    self.kafka.wake();
+                }
+                if taken == BURST || !is_wanted {
                     left_over.push(place);
                     break;
                 }
@@ -148,6 +159,7 @@ impl<H: Handler> Run<H> {
                         self.core().received(received, now());
                         taken += 1;
                     }
+                    Some(Err(KafkaError::PartitionEOF(_))) => {}
                     Some(Err(error)) => self.hindered(&place, &error),
                 }
             }
@@ -337,7 +349,10 @@ impl<H: Handler> Run<H> {
                 let place = Place::new(name.as_str().into(), partition.partition);
                 let read = partition.app_offset.max(partition.committed_offset);
                 let first_unread = read.max(partition.lo_offset);
-                let is_unread = partition.hi_offset > first_unread;
+                // Control records of transactions are fetched, and never handed out.
+                let is_fetched =
+                    partition.next_offset >= partition.hi_offset && partition.fetchq_cnt == 0;
+                let is_unread = partition.hi_offset > first_unread && !is_fetched;
                 core.unread(&place, is_unread, now());
             }
         }

@@ -376,6 +376,24 @@ impl<M: Clone> Core<M> {
         self.tick(now);
     }
 
+    /// A commit of this partition's offset failed.
+    pub(crate) fn commit_failed(&mut self, place: &Place) {
+        if let Some(assigned) = self.places.get_mut(place) {
+            assigned.has_committed = false;
+        }
+    }
+
+    /// Repeats the commits that failed. Without this, an offset that was committed before a truncation could outlive it.
+    pub(crate) fn repeat_commits(&mut self) {
+        for (place, assigned) in &mut self.places {
+            if let Some(stored) = assigned.stored.filter(|_| !assigned.has_committed) {
+                assigned.has_committed = true;
+                self.actions
+                    .push_back(Action::Commit(place.clone(), stored));
+            }
+        }
+    }
+
     /// librdkafka reported an error of this partition.
     pub(crate) fn hindered(&mut self, place: &Place, error: String) {
         if let Some(assigned) = self.places.get_mut(place) {

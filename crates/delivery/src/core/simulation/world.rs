@@ -548,6 +548,7 @@ impl World {
         if !member.is_frozen {
             let places: Vec<Place> = member.stored.keys().cloned().collect();
             self.commit_stored(number, &places);
+            self.member(number).core.repeat_commits();
         }
         self.after(Duration::from_secs(1), Event::AutoCommit(number));
     }
@@ -567,6 +568,7 @@ impl World {
     fn commit(&mut self, number: u32, place: &Place, offset: i64) {
         let is_owner = self.broker.logs[place].owner == Some(number);
         if self.broker.is_down || !is_owner || self.members[&number].is_frozen {
+            self.member(number).core.commit_failed(place);
             return;
         }
         self.history
