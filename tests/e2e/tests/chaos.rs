@@ -74,11 +74,12 @@ async fn nothing_is_lost_and_nothing_happens_twice() {
     let duplicating = tokio::spawn(send_some_twice(topic.clone(), plan.random(), end.clone()));
 
     let mut nemesis = Nemesis::new(plan.random());
-    nemesis.rage(&mut shop, plan.duration).await;
+    nemesis.run_for(&mut shop, plan.duration).await;
     let accepted = clients.end().await;
     end.cancel();
     let duplicates = duplicating.await.expect("no panic");
     write(&shop, &doors.recorder.entries());
+    let accepted = accepted.expect("a 201 for each customer");
 
     println!("The system comes to rest.");
     let dead_letters = replay_dead_letters(&shop, &topic).await;

@@ -14,15 +14,16 @@ use rand::seq::IndexedRandom;
 use reqwest::Method;
 use serde_json::Value;
 use tokio::{
-    task::{JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
     time::{Instant, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{load::BASKETS, support::REST};
 
-/// Between two attempts to place an order.
-const RETRY: Duration = Duration::from_millis(500);
+/// The pause before a customer's first retry and the longest one; each is twice as long as the one before. Without a
+/// backoff, the customers of one outage keep a small machine too busy to recover from it.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
 /// When a customer reads the order after the 201, each counted from the read before.
 const READS: [Duration; 4] = [
     Duration::ZERO,
@@ -86,9 +87,12 @@ impl Clients {
     }
 
     /// Starts no further customer, and waits until each one has its 201.
-    pub(crate) async fn end(self) -> Vec<Accepted> {
+    ///
+    /// # Errors
+    /// A customer panicked, for example because no 201 came within minutes.
+    pub(crate) async fn end(self) -> Result<Vec<Accepted>, JoinError> {
         self.end.cancel();
-        let accepted = self.customers.await.expect("customers who do not panic");
+        let accepted = self.customers.await;
         self.readers.join_all().await;
         accepted
     }
@@ -138,6 +142,7 @@ impl Doors {
         let body = order_of(basket);
         let first = self.recorder.now();
         let deadline = Instant::now() + REST;
+        let [mut pause, longest] = BACKOFF;
         loop {
             let gateway = self.any();
             let request = gateway.request(Method::POST, "/orders");
@@ -166,7 +171,8 @@ impl Doors {
                 Err(error) => format!("{error:#}"),
             };
             assert!(Instant::now() < deadline, "{key} got no 201: {failure}");
-            sleep(RETRY).await;
+            sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            pause = longest.min(pause * 2);
         }
     }
 

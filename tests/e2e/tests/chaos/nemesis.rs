@@ -1,7 +1,7 @@
 //! The faults of a run: processes that are killed, and processes that are frozen for 5 to 20 s.
 //!
-//! Faults come in rounds, one round after the other, each drawn from the seed. PostgreSQL is killed and never frozen:
-//! it consists of many processes.
+//! Faults come in rounds, one round after the other, each drawn from the seed. PostgreSQL is killed and never frozen: a
+//! SIGSTOP would freeze its main process and none of those that run the statements.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -26,7 +26,8 @@ const PAUSE: std::ops::RangeInclusive<u64> = 0..=3_000;
 
 /// The orders service that relays the outbox at the moment.
 const RELAY: &str = "the relay's holder";
-/// What can be frozen. The relay's holder and the workers stand here more often than others: most that depends on time is in them.
+/// What can be frozen. The relay's holder and the workers are frozen more often than others: they have locks and sessions
+/// that expire.
 const FREEZABLE: [&str; 13] = [
     RELAY,
     RELAY,
@@ -43,7 +44,7 @@ const FREEZABLE: [&str; 13] = [
     "gateway-2",
 ];
 
-/// What is going to happen.
+/// The faults to come, for people.
 pub(crate) fn plan() -> String {
     let mut frozen = FREEZABLE.to_vec();
     frozen.dedup();
@@ -58,7 +59,7 @@ pub(crate) fn plan() -> String {
     )
 }
 
-/// What is done at once.
+/// Faults that come at once.
 #[derive(Debug)]
 struct Round {
     killed: Vec<&'static str>,
@@ -66,7 +67,7 @@ struct Round {
     lasts: Duration,
 }
 
-/// Does harm, and keeps account of it.
+/// Injects the faults, and counts them.
 pub(crate) struct Nemesis {
     random: StdRng,
     started: Instant,
@@ -89,8 +90,8 @@ impl Nemesis {
         }
     }
 
-    /// One round after the other for so long.
-    pub(crate) async fn rage(&mut self, shop: &mut Shop, duration: Duration) {
+    /// Runs one round after the other for this long.
+    pub(crate) async fn run_for(&mut self, shop: &mut Shop, duration: Duration) {
         while self.started.elapsed() < duration {
             sleep(milliseconds(&mut self.random, PAUSE)).await;
             let round = Round::draw(&mut self.random);
@@ -101,6 +102,10 @@ impl Nemesis {
     /// Kills and freezes at the same time. All that is frozen goes on before what was killed is started: a start may
     /// need it.
     async fn run(&mut self, shop: &mut Shop, round: &Round) {
+        if round.killed.contains(&"PostgreSQL") {
+            // A claim may be taken over as soon as PostgreSQL is back, before the claims can be read again.
+            self.in_window.extend(mails_in_flight(shop).await);
+        }
         for part in &round.killed {
             self.note_kill(part);
             kill(shop, part);
