@@ -51,7 +51,7 @@ test: prerequisites ## Run every test; nothing needs to be running
 	cargo test --locked --workspace
 
 .PHONY: test-chaos
-test-chaos: prerequisites ## Kill processes and duplicate messages at random for CHAOS_SECONDS (600), at CHAOS_RATE orders a second (50)
+test-chaos: prerequisites ## Kill and freeze processes and duplicate messages at random for CHAOS_SECONDS (600), at CHAOS_RATE orders a second (50)
 	cargo test --locked -p e2e --test e2e -- --ignored --nocapture chaos::
 
 # How many seeds `make test-simulation` runs; `make test` runs 200. 5,000 take about 40 s.

@@ -7,9 +7,13 @@
 //! - [`receiver`]: the collector that the services send their spans to, which keeps all of them;
 //! - [`jaeger`]: the same spans, as a Jaeger-compatible query API answers them;
 //! - [`trace`]: a span, wherever it was read; [`tree`]: how spans hang together, as text;
-//! - [`attributes`]: which attributes each kind of span has, with their types.
+//! - [`attributes`]: which attributes each kind of span has, with their types;
+//! - [`history`]: what clients have seen over time, and the rules that it must obey;
+//! - [`connected`]: whether a trace is one tree, except for the spans that killed processes took with them.
 
 pub mod attributes;
+pub mod connected;
+pub mod history;
 pub mod jaeger;
 pub mod receiver;
 pub mod shop;

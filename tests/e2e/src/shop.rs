@@ -73,6 +73,12 @@ impl Shop {
         Customer::of(self.stack.gateway_url())
     }
 
+    /// Somebody who orders at another gateway.
+    #[must_use]
+    pub fn customer_at(&self, gateway: &str) -> Customer {
+        Customer::of(self.stack.url(gateway))
+    }
+
     /// Who listens where.
     #[must_use]
     pub fn places(&self) -> &Places {

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use e2e::shop::{Placed, Shop};
+use e2e::{
+    history::Mail,
+    shop::{Placed, Shop},
+};
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 
-use crate::support::eventually;
-
-/// A mail: the order and what the mail says of it.
-pub(crate) type Mail = (String, String);
+use crate::support::{REST, eventually, eventually_within};
 
 /// The database of a shop, for who may see everything.
 pub(crate) struct Database {
@@ -44,7 +44,7 @@ impl Database {
     /// Waits until these orders are there, whatever has become of them, none of all is undecided, and all
     /// adds up. Only of these mails there may be two.
     pub(crate) async fn expect_at_rest(&self, orders: &[Placed], doubled: &HashSet<Mail>) {
-        let at_rest = eventually(async || {
+        let at_rest = eventually_within(REST, async || {
             let pending = self.rows(PENDING).await?;
             if !pending.is_empty() {
                 let ids: Vec<String> = pending.iter().map(|row| row.get(0)).collect();
@@ -101,6 +101,13 @@ impl Database {
     pub(crate) async fn mails_in_flight(&self) -> Result<HashSet<Mail>, String> {
         self.mails("SELECT order_id::text, kind FROM email.mails WHERE state = 'sending'")
             .await
+    }
+
+    /// Every mail that was sent; one that was sent twice is there twice.
+    pub(crate) async fn sent_mails(&self) -> Result<Vec<Mail>, String> {
+        let sent = "SELECT order_id::text, kind FROM email.transport";
+        let rows = self.rows(sent).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// The mails that were sent more than once.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::LIMIT;
 
 /// What they order, in turn: what is there, what is soon sold out, and what never was.
-const BASKETS: [&[(i64, &str)]; 8] = [
+pub(crate) const BASKETS: [&[(i64, &str)]; 8] = [
     &[(1, "ITEM-001")],
     &[(2, "ITEM-002"), (1, "ITEM-003")],
     &[(1, "ITEM-004"), (1, "ITEM-005"), (2, "ITEM-004")],

@@ -23,6 +23,9 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 /// Far more than anything takes: a test that fails by it fails, and does not hang.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+/// How long a system may take to come to rest after an outage: gates, claims and sessions end one after the other, and the
+/// machine may be busy with something else.
+pub(crate) const REST: Duration = Duration::from_secs(300);
 /// How often something is looked at that doesn't tell of its changes.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -181,9 +184,17 @@ pub(crate) async fn expect_tree(shop: &Shop, trace: &str, tree: &str) {
 
 /// Looks again and again until all is well; what was wrong at last if it never is.
 pub(crate) async fn eventually<T>(
+    look: impl AsyncFnMut() -> Result<T, String>,
+) -> Result<T, String> {
+    eventually_within(LIMIT, look).await
+}
+
+/// The same with another limit.
+pub(crate) async fn eventually_within<T>(
+    limit: Duration,
     mut look: impl AsyncFnMut() -> Result<T, String>,
 ) -> Result<T, String> {
-    let deadline = Instant::now() + LIMIT;
+    let deadline = Instant::now() + limit;
     loop {
         match look().await {
             Err(_) if Instant::now() < deadline => tokio::time::sleep(LOOK_EVERY).await,

@@ -14,7 +14,7 @@ use rdkafka::{
 };
 use tokio::task::spawn_blocking;
 
-use crate::support::{LIMIT, eventually};
+use crate::support::{LIMIT, REST, eventually, eventually_within};
 
 pub(crate) const TOPIC: &str = "order.created";
 pub(crate) const PARTITIONS: i32 = 6;
@@ -101,7 +101,7 @@ impl Topic {
 
     /// Waits until the group of the worker has so many messages before it that are not done.
     pub(crate) async fn expect_waiting(&self, count: i64) {
-        let waiting = eventually(async || {
+        let waiting = eventually_within(REST, async || {
             let topic = self.clone();
             let found = spawn_blocking(move || topic.not_done()).await;
             let found = found

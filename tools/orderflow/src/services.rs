@@ -3,7 +3,7 @@
 
 use std::{ffi::OsString, path::PathBuf, process::Command, time::Duration};
 
-use crate::process::{Process, Signal, Spawn, wait_until_ready};
+use crate::process::{Process, Signal, Spawn, free_port, wait_until_ready};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Services take up to ten seconds for what they have in hand.
@@ -52,6 +52,22 @@ impl Service {
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let process = launch(&options, &[]).await?;
         Ok(Self { options, process })
+    }
+
+    /// Starts another instance of this service: the same program and variables, with a name, a port and a log file of
+    /// its own. `further` variables replace those of the same name.
+    ///
+    /// # Errors
+    /// As with [`Service::start`], or no port is free.
+    pub async fn replica(&self, name: &'static str, further: &[Variable]) -> anyhow::Result<Self> {
+        let mut options = self.options.clone();
+        options.name = name;
+        options.port = free_port()?;
+        options.log.set_file_name(format!("{name}.log"));
+        let port = ("PORT".to_owned(), options.port.to_string().into());
+        options.variables.push(port);
+        options.variables.extend_from_slice(further);
+        Self::start(options).await
     }
 
     /// What it is called.

@@ -13,7 +13,12 @@ pub use wiring::{DATABASE, SERVICES, VIEWER, yields};
 
 use std::path::PathBuf;
 
-use crate::{broker::Broker, kafka::Kafka, postgres::Postgres, services::Service};
+use crate::{
+    broker::Broker,
+    kafka::Kafka,
+    postgres::Postgres,
+    services::{Service, Variable},
+};
 
 /// A running system. What it consists of is dropped in this order: those first that need the others.
 pub struct Stack {
@@ -52,6 +57,24 @@ impl Stack {
         let mut services = self.services.iter_mut();
         let found = services.find(|service| service.name() == name);
         found.unwrap_or_else(|| no_such(name))
+    }
+
+    /// Starts another instance of a service, which [`Stack::service`] finds by this name: see [`Service::replica`].
+    ///
+    /// # Errors
+    /// It does not start.
+    ///
+    /// # Panics
+    /// There is no service of this name.
+    pub async fn add_replica(
+        &mut self,
+        of: &str,
+        name: &'static str,
+        further: &[Variable],
+    ) -> anyhow::Result<()> {
+        let replica = self.service(of).replica(name, further).await?;
+        self.services.push(replica);
+        Ok(())
     }
 
     /// The database server.

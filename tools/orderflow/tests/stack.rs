@@ -19,8 +19,20 @@ async fn it_starts_comes_back_and_leaves_nothing() {
     worker.start_again().await.unwrap();
     assert!(is_ready(&worker.url()).await);
 
+    stack.add_replica("email", "email-2", &[]).await.unwrap();
+    let (first, second) = (stack.url("email"), stack.url("email-2"));
+    let replica = stack.service("email-2");
+    replica.kill();
+    assert!(is_ready(&first).await && !is_ready(&second).await);
+    replica.start_again().await.unwrap();
+    assert!(is_ready(&second).await, "on the same port as before");
+
     let gateway = stack.gateway_url();
-    let listeners = [gateway.trim_start_matches("http://"), &stack.brokers()].map(str::to_owned);
+    let http = [&gateway, &second].map(|url| url.trim_start_matches("http://").to_owned());
+    let listeners = http
+        .into_iter()
+        .chain([stack.brokers()])
+        .collect::<Vec<_>>();
     drop(stack);
     for address in listeners {
         assert!(TcpStream::connect(&address).is_err(), "{address} is free");

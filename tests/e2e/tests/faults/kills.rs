@@ -7,13 +7,16 @@
 
 use std::collections::HashSet;
 
-use e2e::shop::{Placed, Shop};
+use e2e::{
+    history::Mail,
+    shop::{Placed, Shop},
+};
 use messaging::Message;
 use rdkafka::producer::FutureRecord;
 
 use super::expect_traces;
 use crate::{
-    database::{Database, Mail},
+    database::Database,
     load::Load,
     one_trace::placed_and,
     support::{breakable, eventually, expect_tree},
@@ -21,15 +24,18 @@ use crate::{
 };
 
 const ORDERS_EACH_SECOND: u32 = 20;
-/// All that can be killed, in the order in which it is started again.
-pub(crate) const PARTS: [&str; 7] = [
+/// All that can be killed, in the order in which it is started again. Only the chaos test has second instances.
+pub(crate) const PARTS: [&str; 10] = [
     "PostgreSQL",
     "Kafka",
     "orders",
+    "orders-2",
     "inventory",
     "email",
     "worker",
+    "worker-2",
     "gateway",
+    "gateway-2",
 ];
 
 #[tokio::test]
@@ -203,7 +209,7 @@ pub(crate) async fn start_again(shop: &mut Shop, killed: &[&str]) -> HashSet<Mai
     in_flight
 }
 
-async fn mails_in_flight(shop: &Shop) -> HashSet<Mail> {
+pub(crate) async fn mails_in_flight(shop: &Shop) -> HashSet<Mail> {
     let database = Database::of(shop);
     let mails = eventually(async || database.mails_in_flight().await).await;
     mails.unwrap_or_else(|wrong| panic!("{wrong}"))
