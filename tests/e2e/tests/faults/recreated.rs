@@ -45,7 +45,13 @@ async fn fill_all_partitions(shop: &Shop) {
     let customer = shop.customer();
     let mut orders = Vec::new();
     while ends(shop).into_iter().any(|end| end < BEFORE) {
-        orders.push(customer.order(&[(1, "ITEM-001")]).await.unwrap().id);
+        orders.push(
+            customer
+                .order(&[(1, "ITEM-001")])
+                .await
+                .expect("an order")
+                .id,
+        );
         Database::of(shop)
             .expect_settled(&orders, "confirmed")
             .await;
@@ -56,7 +62,11 @@ async fn fill_all_partitions(shop: &Shop) {
 async fn expect_confirmed_one_by_one(shop: &Shop) {
     let customer = shop.customer();
     for _ in 0..AFTER {
-        let order = customer.order(&[(1, "ITEM-001")]).await.unwrap().id;
+        let order = customer
+            .order(&[(1, "ITEM-001")])
+            .await
+            .expect("an order")
+            .id;
         let database = Database::of(shop);
         database.expect_settled(&[order], "confirmed").await;
     }
@@ -75,20 +85,20 @@ async fn expect_confirmed_one_by_one(shop: &Shop) {
 /// The offsets that the worker has committed; a negative number where there is none.
 fn committed(shop: &Shop) -> Vec<i64> {
     let mut client = client(shop);
-    let group: BaseConsumer = client.set("group.id", "worker").create().unwrap();
+    let group: BaseConsumer = client.set("group.id", "worker").create().expect("a client");
     let mut topic = TopicPartitionList::new();
     topic.add_partition_range(TOPIC, 0, PARTITIONS - 1);
-    let committed = group.committed_offsets(topic, TIMEOUT).unwrap();
+    let committed = group.committed_offsets(topic, TIMEOUT).expect("an answer");
     let offset = |one: &TopicPartitionListElem<'_>| one.offset().to_raw().unwrap_or(-1);
     committed.elements().iter().map(offset).collect()
 }
 
 /// The next offset of each partition.
 fn ends(shop: &Shop) -> Vec<i64> {
-    let consumer: BaseConsumer = client(shop).create().unwrap();
+    let consumer: BaseConsumer = client(shop).create().expect("a client");
     let end = |partition| {
         let watermarks = consumer.fetch_watermarks(TOPIC, partition, TIMEOUT);
-        watermarks.unwrap().1
+        watermarks.expect("an answer").1
     };
     (0..PARTITIONS).map(end).collect()
 }
@@ -102,14 +112,14 @@ fn client(shop: &Shop) -> ClientConfig {
 }
 
 async fn delete_topic(shop: &Shop) {
-    let admin: AdminClient<DefaultClientContext> = client(shop).create().unwrap();
+    let admin: AdminClient<DefaultClientContext> = client(shop).create().expect("a client");
     let deleted = admin.delete_topics(&[TOPIC], &AdminOptions::new()).await;
     deleted.unwrap().remove(0).unwrap();
 }
 
 /// The worker may have created it before.
 async fn create_topic(shop: &Shop) {
-    let admin: AdminClient<DefaultClientContext> = client(shop).create().unwrap();
+    let admin: AdminClient<DefaultClientContext> = client(shop).create().expect("a client");
     let topic = NewTopic::new(TOPIC, PARTITIONS, TopicReplication::Fixed(1));
     let created = eventually(async || {
         let created = admin.create_topics([&topic], &AdminOptions::new()).await;
