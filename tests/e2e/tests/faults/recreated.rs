@@ -114,7 +114,10 @@ fn client(shop: &Shop) -> ClientConfig {
 async fn delete_topic(shop: &Shop) {
     let admin: AdminClient<DefaultClientContext> = client(shop).create().expect("a client");
     let deleted = admin.delete_topics(&[TOPIC], &AdminOptions::new()).await;
-    deleted.unwrap().remove(0).unwrap();
+    deleted
+        .expect("an answer")
+        .remove(0)
+        .expect("a deleted topic");
 }
 
 /// The worker may have created it before.
