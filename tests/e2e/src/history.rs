@@ -1,7 +1,7 @@
 //! The history of a run: each request of each client, with its times and its outcome, and the rules that it must obey.
 //!
 //! Clients only record. [`History::violations`] runs when everything is over, so a rule can use what was learnt later,
-//! and the same history always gives the same verdict. The rules are in [`rules`].
+//! and the same history always gives the same verdict. The rules are in `history/rules.rs`.
 //!
 //! Times are those of one monotonic clock in the process of the clients. A request takes effect, or reads, at some
 //! moment between `begun` and `ended`. So rules only order two requests if one ended before the other one began.
