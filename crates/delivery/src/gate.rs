@@ -10,8 +10,9 @@
 //!   another message's turn.
 //! - A message that fails for the first time fails: its `process` span shows why. When it comes back it waits here, so
 //!   an outage costs it two `process` spans at most, however long the outage is.
-//! - A message that fails alone, while others are answered, waits for itself only. After five such failures it is
-//!   refused for good: the dependency is not unavailable, it rejects this message.
+//! - A message that fails alone, while others are answered, waits for itself only. When that has gone on for ten minutes
+//!   it is refused for good: the dependency is not unavailable, it rejects this message. A shorter time proves nothing: a
+//!   dependency that is overloaded refuses some messages and answers others.
 //!
 //! Waiting handlers keep their slot. Beyond a consumer's concurrency, messages wait in Kafka.
 
@@ -31,7 +32,8 @@ use crate::{Backoff, Failure, FailureClass, now};
 
 /// How many messages must fail before the dependency counts as unavailable.
 const SEVERAL: usize = 3;
-/// How often a message may fail while others are answered.
+/// How long a message may fail while others are answered, and how often at least.
+const REJECTED: Duration = Duration::from_secs(600);
 const OWN_FAILURES: u32 = 5;
 const PAUSES: Backoff = Backoff {
     first: Duration::from_millis(200),
@@ -39,7 +41,7 @@ const PAUSES: Backoff = Backoff {
 };
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// How long a failure is remembered of a message that does not come back.
-const MEMORY: Duration = Duration::from_secs(600);
+const MEMORY: Duration = Duration::from_secs(900);
 
 /// The gate of one dependency. Clones are the same gate.
 #[derive(Clone)]
@@ -88,7 +90,7 @@ impl Gate {
                 (Verdict::WaitAgain, Err(_)) => {}
                 (Verdict::Refused, Err(failure)) => {
                     let description =
-                        format!("{failure}, {OWN_FAILURES} times while others were answered");
+                        format!("{failure}, for ten minutes while others were answered");
                     let error_type = failure.error_type().to_owned();
                     return Err(Failure::new(
                         FailureClass::Permanent,
@@ -199,6 +201,8 @@ struct Failing {
     answered_since: bool,
     /// How often it failed although others had been answered since its last failure.
     own: u32,
+    /// When it failed for the first time.
+    since: Instant,
     again_at: Instant,
 }
 
@@ -288,12 +292,14 @@ impl State {
             times: 0,
             answered_since: false,
             own: 0,
+            since: now,
             again_at: now,
         });
         failing.times = failing.times.saturating_add(1);
         failing.own += u32::from(failing.answered_since);
         failing.answered_since = false;
-        if failing.own >= OWN_FAILURES {
+        let lasted = now.saturating_duration_since(failing.since);
+        if failing.own >= OWN_FAILURES && lasted >= REJECTED {
             self.failing.remove(message);
             return Verdict::Refused;
         }

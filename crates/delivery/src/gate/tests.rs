@@ -177,7 +177,7 @@ fn a_message_that_is_rejected_while_others_are_answered_is_refused_in_the_end() 
         driven.call("another", ANSWERED);
         driven.now += Duration::from_secs(60);
     }
-    assert_eq!(verdicts.len(), 6, "{verdicts:?}");
+    assert_eq!(verdicts.len(), 11, "after ten minutes: {verdicts:?}");
 }
 
 fn away() -> Failure {
