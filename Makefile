@@ -50,6 +50,10 @@ build: prerequisites ## Build what all-up runs; FEATURES=orders/ssl,worker/ssl a
 test: prerequisites ## Run every test; nothing needs to be running
 	cargo test --locked --workspace
 
+.PHONY: test-recreated
+test-recreated: prerequisites ## Delete and create the topic of the orders while the worker runs
+	cargo test --locked -p e2e --test e2e -- --ignored recreated::
+
 .PHONY: test-chaos
 test-chaos: prerequisites ## Kill and freeze processes and duplicate messages at random for CHAOS_SECONDS (600), at CHAOS_RATE orders a second (50)
 	cargo test --locked -p e2e --test e2e -- --ignored --nocapture chaos::
