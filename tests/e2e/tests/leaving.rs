@@ -69,7 +69,7 @@ async fn a_consumer_whose_future_is_dropped_leaves_its_group() {
             both
         });
         let handled = handled.await;
-        let handled = handled.unwrap_or_else(|_| panic!("the {member} member waits in vain"));
+        let handled = handled.unwrap_or_else(|_| panic!("the {member} member timed out"));
         assert_eq!(handled, [Some(0), Some(1)], "{member}");
         running.abort();
         assert!(running.await.is_err_and(|error| error.is_cancelled()));

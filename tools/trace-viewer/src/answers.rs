@@ -66,7 +66,7 @@ impl Answers {
     }
 
     /// Waits for memory for a trace of so many spans. Only for use in `make` and while its value is written.
-    /// Whoever waits must not have room for another trace, or two answers could wait for each other.
+    /// A caller must hold no room for another trace while it waits, or two answers could wait for each other.
     pub(crate) fn room(&self, spans: usize) -> Room {
         let permits = u32::try_from(spans).unwrap_or(u32::MAX).min(self.max_spans);
         let spans = Arc::clone(&self.spans);

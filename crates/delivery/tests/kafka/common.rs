@@ -65,7 +65,7 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
-    assert!(waited.await.is_ok(), "waited in vain until {what}");
+    assert!(waited.await.is_ok(), "timed out waiting until {what}");
 }
 
 /// librdkafka's in-process cluster, with one topic.

@@ -47,7 +47,7 @@ async fn a_partition_whose_letters_are_forbidden_pauses_and_others_go_on() {
 async fn until_later(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < LIMIT, "waited in vain until {what}");
+        assert!(began.elapsed() < LIMIT, "timed out waiting until {what}");
         a_second_passes().await;
     }
 }

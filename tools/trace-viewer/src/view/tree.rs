@@ -82,7 +82,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Adds a span under a parent that is there already. For whoever adds each before its children.
+    /// Adds a span under a parent that is in the tree. The caller adds each parent before its children.
     pub(super) fn push(&mut self, node: &Node, parent: Option<usize>) -> usize {
         let at = self.nodes.len();
         let missing = node.missing.filter(|_| parent.is_none());
